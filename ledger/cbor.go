@@ -1,0 +1,209 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// canonicalDepthMax bounds nesting so that a hostile value cannot exhaust the stack.
+const canonicalDepthMax = 8
+
+// The modes cost microseconds to build; they are built once and never change.
+var (
+	encMode = sync.OnceValues(cbor.CoreDetEncOptions().EncMode)
+	decMode = sync.OnceValues(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   canonicalDepthMax,
+	}.DecMode)
+)
+
+// RawCBOR is one encoded value, kept as received.
+type RawCBOR = cbor.RawMessage
+
+// Encode returns the one canonical encoding of v (LEDGER.md §2). Structs use
+// `cbor:"N,keyasint"` or `cbor:",toarray"`. It fails on values that the format
+// does not have (floats, maps with other than unsigned keys).
+func Encode(v any) ([]byte, error) {
+	mode, err := encMode()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't set up the encoder: %w", err)
+	}
+	b, err := mode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't encode: %w", err)
+	}
+	if err := CheckCanonical(b); err != nil {
+		return nil, fmt.Errorf("couldn't encode %T: %w", v, err)
+	}
+	return b, nil
+}
+
+// Decode reads exactly one canonical value into v: unknown fields, missing or
+// trailing bytes and every second way of writing the same value are errors, so
+// that Decode(b) ok means Encode(v) == b (LEDGER.md §2). The error wraps
+// ErrMalformed.
+func Decode(b []byte, v any) error {
+	if err := CheckCanonical(b); err != nil {
+		return err
+	}
+	mode, err := decMode()
+	if err != nil {
+		return fmt.Errorf("couldn't set up the decoder: %w", err)
+	}
+	if err := mode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	again, err := Encode(v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if !bytes.Equal(again, b) {
+		return fmt.Errorf("%w: the value has another canonical form", ErrMalformed)
+	}
+	return nil
+}
+
+// CheckCanonical reports whether b is exactly one value in the subset of core
+// deterministic CBOR that the log uses (LEDGER.md §2): integers, byte strings,
+// UTF-8 text, arrays, maps with ascending unsigned keys, true, false and null.
+func CheckCanonical(b []byte) error {
+	c := canonical{b: b}
+	if err := c.value(0); err != nil {
+		return fmt.Errorf("%w CBOR at byte %d: %w", ErrMalformed, c.at, err)
+	}
+	if c.at != len(b) {
+		return fmt.Errorf("%w CBOR at byte %d: %d bytes after the value", ErrMalformed, c.at, len(b)-c.at)
+	}
+	return nil
+}
+
+type canonical struct {
+	b  []byte
+	at int
+}
+
+const (
+	majorUint = iota
+	majorNegative
+	majorBytes
+	majorText
+	majorArray
+	majorMap
+	majorTag
+	majorSimple
+)
+
+// head reads a major type and its argument in the shortest form.
+func (c *canonical) head() (major byte, arg uint64, err error) {
+	if c.at >= len(c.b) {
+		return 0, 0, fmt.Errorf("cut short")
+	}
+	first := c.b[c.at]
+	major, info := first>>5, first&0x1f
+	if info < 24 {
+		c.at++
+		return major, uint64(info), nil
+	}
+	if info > 27 {
+		return 0, 0, fmt.Errorf("indefinite or reserved length 0x%02x", first)
+	}
+	n := 1 << (info - 24)
+	if len(c.b)-c.at-1 < n {
+		return 0, 0, fmt.Errorf("cut short")
+	}
+	var wide [8]byte
+	copy(wide[8-n:], c.b[c.at+1:c.at+1+n])
+	arg = binary.BigEndian.Uint64(wide[:])
+	least := [...]uint64{24, 1 << 8, 1 << 16, 1 << 32}[info-24]
+	if arg < least {
+		return 0, 0, fmt.Errorf("number %d is not in its shortest form", arg)
+	}
+	c.at += 1 + n
+	return major, arg, nil
+}
+
+func (c *canonical) value(depth int) error {
+	if depth > canonicalDepthMax {
+		return fmt.Errorf("nested deeper than %d", canonicalDepthMax)
+	}
+	start := c.at
+	major, arg, err := c.head()
+	if err != nil {
+		return err
+	}
+	switch major {
+	case majorUint, majorNegative:
+		if arg > 1<<63-1 {
+			return fmt.Errorf("integer beyond 63 bits")
+		}
+		return nil
+	case majorBytes, majorText:
+		return c.str(major, arg)
+	case majorArray:
+		return c.array(arg, depth)
+	case majorMap:
+		return c.pairs(arg, depth)
+	case majorSimple:
+		if info := c.b[start] & 0x1f; info < 20 || info > 22 {
+			return fmt.Errorf("simple value or float 0x%02x", c.b[start])
+		}
+		return nil
+	}
+	return fmt.Errorf("tag %d", arg)
+}
+
+func (c *canonical) str(major byte, n uint64) error {
+	if n > uint64(len(c.b)-c.at) {
+		return fmt.Errorf("string of %d bytes is cut short", n)
+	}
+	s := c.b[c.at : c.at+int(n)]
+	c.at += int(n)
+	if major == majorText && !utf8.Valid(s) {
+		return fmt.Errorf("text is not UTF-8")
+	}
+	return nil
+}
+
+func (c *canonical) array(n uint64, depth int) error {
+	if n > uint64(len(c.b)-c.at) {
+		return fmt.Errorf("array of %d is cut short", n)
+	}
+	for range n {
+		if err := c.value(depth + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *canonical) pairs(n uint64, depth int) error {
+	if n > uint64(len(c.b)-c.at)/2 {
+		return fmt.Errorf("map of %d is cut short", n)
+	}
+	var last uint64
+	for i := range n {
+		major, key, err := c.head()
+		if err != nil {
+			return err
+		}
+		if major != majorUint {
+			return fmt.Errorf("map key is not an unsigned integer")
+		}
+		if i > 0 && key <= last {
+			return fmt.Errorf("map key %d after %d", key, last)
+		}
+		last = key
+		if err := c.value(depth + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Kind numbers what an entry says. The table of kinds in use stands in LEDGER.md
+// §6 and in package event; a number is never given a second meaning.
+type Kind uint16
+
+// TimeQuality says where the wall clock's time came from (LEDGER.md §5).
+type TimeQuality uint8
+
+// The sources of time, better ones later.
+const (
+	TimeNone      TimeQuality = 0 // believed by nobody: prints "time uncertain"
+	TimeOperator  TimeQuality = 1
+	TimeNeighbour TimeQuality = 2
+	TimeOffice    TimeQuality = 3
+	TimeNetwork   TimeQuality = 4 // NTP or GPS
+)
+
+// Time is when an entry was written, as its writer believed.
+type Time struct {
+	_       struct{} `cbor:",toarray"`
+	WallMs  uint64   // milliseconds since 1970-01-01 UTC
+	Quality TimeQuality
+	BootMs  uint64 // monotonic milliseconds since the writer's start
+}
+
+// Entry is one fact in a log. Its log, index and predecessor are implied by its
+// position and never stored (LEDGER.md §4).
+type Entry struct {
+	Kind Kind    `cbor:"0,keyasint"`
+	Time Time    `cbor:"1,keyasint"`
+	Body RawCBOR `cbor:"2,keyasint"`
+}
+
+// EncodeEntry returns the entry's canonical bytes; they are what is hashed,
+// stored and carried.
+func EncodeEntry(e Entry) ([]byte, error) {
+	b, err := Encode(e)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := DecodeEntry(b); err != nil {
+		return nil, fmt.Errorf("couldn't encode entry: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeEntry reads an entry of any kind, known or not. It checks the envelope
+// and that the body is a canonical map; package event reads bodies. The returned
+// Body aliases nothing of b.
+func DecodeEntry(b []byte) (Entry, error) {
+	var e Entry
+	if len(b) > EntryMaxBytes {
+		return e, fmt.Errorf("%w entry: %d bytes, the limit is %d", ErrMalformed, len(b), EntryMaxBytes)
+	}
+	if err := Decode(b, &e); err != nil {
+		return e, err
+	}
+	if len(e.Body) == 0 || e.Body[0]>>5 != majorMap {
+		return e, fmt.Errorf("%w entry: the body is not a map", ErrMalformed)
+	}
+	if e.Time.Quality > TimeNetwork {
+		return e, fmt.Errorf("%w entry: time quality %d", ErrMalformed, e.Time.Quality)
+	}
+	return e, nil
+}
+
+// LeafHash is the RFC 6962 leaf hash of an entry's bytes.
+func LeafHash(entry []byte) Hash { return Hash(tlog.RecordHash(entry)) }

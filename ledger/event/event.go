@@ -1,0 +1,230 @@
+// Package event holds what can happen: the body of each kind of entry, and which
+// role may write it (LEDGER.md §6). It is pure. Kinds are added, never changed:
+// once a receipt is printed over a body, its bytes cannot change any more.
+package event
+
+import (
+	"fmt"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+)
+
+// The kinds in use. Gaps are left where later kinds of the same family belong.
+const (
+	KindLogOpened        ledger.Kind = 0
+	KindSaleOpened       ledger.Kind = 1
+	KindBillSelected     ledger.Kind = 2
+	KindSaleEnded        ledger.Kind = 3
+	KindNoteEscrowed     ledger.Kind = 10
+	KindStackIntent      ledger.Kind = 11
+	KindNoteStacked      ledger.Kind = 12
+	KindNoteReturned     ledger.Kind = 13
+	KindNoteUnresolved   ledger.Kind = 14
+	KindNoteOrphaned     ledger.Kind = 17
+	KindDeviceFault      ledger.Kind = 18
+	KindPaymentCommitted ledger.Kind = 30
+	KindSlipIssued       ledger.Kind = 33
+	KindPrintIntent      ledger.Kind = 40
+	KindPrinted          ledger.Kind = 41
+	KindSoftwareStarted  ledger.Kind = 65
+	KindMachineEnrolled  ledger.Kind = 100
+	KindDuesPublished    ledger.Kind = 101
+	KindAcknowledged     ledger.Kind = 102
+)
+
+// Body is what one kind of entry says.
+type Body interface {
+	Kind() ledger.Kind
+	// check refuses values that are well-formed and make no sense.
+	check() error
+}
+
+// newBody returns an empty body to decode into, nil for a kind that this version
+// does not know.
+func newBody(k ledger.Kind) Body {
+	switch k {
+	case KindLogOpened:
+		return &LogOpened{}
+	case KindSaleOpened:
+		return &SaleOpened{}
+	case KindBillSelected:
+		return &BillSelected{}
+	case KindSaleEnded:
+		return &SaleEnded{}
+	case KindNoteEscrowed:
+		return &NoteEscrowed{}
+	case KindStackIntent:
+		return &StackIntent{}
+	case KindNoteStacked:
+		return &NoteStacked{}
+	case KindNoteReturned:
+		return &NoteReturned{}
+	case KindNoteUnresolved:
+		return &NoteUnresolved{}
+	case KindNoteOrphaned:
+		return &NoteOrphaned{}
+	}
+	return newLaterBody(k)
+}
+
+func newLaterBody(k ledger.Kind) Body {
+	switch k {
+	case KindDeviceFault:
+		return &DeviceFault{}
+	case KindPaymentCommitted:
+		return &PaymentCommitted{}
+	case KindSlipIssued:
+		return &SlipIssued{}
+	case KindPrintIntent:
+		return &PrintIntent{}
+	case KindPrinted:
+		return &Printed{}
+	case KindSoftwareStarted:
+		return &SoftwareStarted{}
+	case KindMachineEnrolled:
+		return &MachineEnrolled{}
+	case KindDuesPublished:
+		return &DuesPublished{}
+	case KindAcknowledged:
+		return &Acknowledged{}
+	}
+	return nil
+}
+
+// Kinds lists the kinds in use, in order.
+func Kinds() []ledger.Kind {
+	var kinds []ledger.Kind
+	for k := range ledger.Kind(256) {
+		if newBody(k) != nil {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
+// MayWrite reports whether a log of the given role may hold entries of the kind.
+// An entry without the role is kept and carried, posts nothing and is listed.
+func MayWrite(r cert.Role, k ledger.Kind) bool {
+	switch k {
+	case KindLogOpened, KindSoftwareStarted:
+		return r == cert.RoleKiosk || r == cert.RoleOffice
+	case KindMachineEnrolled, KindDuesPublished, KindAcknowledged:
+		return r == cert.RoleOffice
+	}
+	return r == cert.RoleKiosk && newBody(k) != nil
+}
+
+// New makes an entry with the body at the given time.
+func New(t ledger.Time, b Body) (ledger.Entry, error) {
+	if err := b.check(); err != nil {
+		return ledger.Entry{}, fmt.Errorf("couldn't make an entry of kind %d: %w", b.Kind(), err)
+	}
+	raw, err := ledger.Encode(b)
+	if err != nil {
+		return ledger.Entry{}, fmt.Errorf("couldn't make an entry of kind %d: %w", b.Kind(), err)
+	}
+	return ledger.Entry{Kind: b.Kind(), Time: t, Body: raw}, nil
+}
+
+// Unknown is the body of a kind that this version does not know: kept, carried and
+// counted, it posts nothing.
+type Unknown struct{ Of ledger.Kind }
+
+// Kind returns the kind that the entry states.
+func (u *Unknown) Kind() ledger.Kind { return u.Of }
+func (u *Unknown) check() error      { return nil }
+
+// Decode reads the body of an entry. A kind not in use gives *Unknown and no
+// error; a body that breaks its kind's form is an error that wraps
+// ledger.ErrMalformed. The result points to a fresh value.
+func Decode(e ledger.Entry) (Body, error) {
+	b := newBody(e.Kind)
+	if b == nil {
+		return &Unknown{Of: e.Kind}, nil
+	}
+	if err := ledger.Decode(e.Body, b); err != nil {
+		return nil, fmt.Errorf("entry of kind %d: %w", e.Kind, err)
+	}
+	if err := b.check(); err != nil {
+		return nil, fmt.Errorf("entry of kind %d: %w", e.Kind, err)
+	}
+	return b, nil
+}
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ledger.ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// Currency is the only currency in use: ISO 4217 numeric 356, the Indian rupee.
+const Currency = 356
+
+// LogOpened is entry 0 of every log: who writes it, and under which rules.
+type LogOpened struct {
+	Chain    cert.Chain  `cbor:"0,keyasint"`
+	Grant    cert.Grant  `cbor:"1,keyasint"`
+	Currency uint16      `cbor:"2,keyasint"`
+	Rules    ledger.Hash `cbor:"3,keyasint"` // rule set that governs the entries that follow
+}
+
+// Kind returns KindLogOpened.
+func (*LogOpened) Kind() ledger.Kind { return KindLogOpened }
+func (b *LogOpened) check() error {
+	if b.Currency != Currency {
+		return bad("currency %d, want %d", b.Currency, Currency)
+	}
+	return nil
+}
+
+// Verify checks that the entry opens the log it stands in: the chain up to the
+// fleet, the grant by the machine, the log id by the granted key.
+func (b *LogOpened) Verify(log ledger.LogID) error {
+	if err := b.Grant.Verify(b.Chain.Machine.PublicKey()); err != nil {
+		return err
+	}
+	if got := ledger.LogIDOf(b.Grant.PublicKey()); got != log {
+		return fmt.Errorf("%w: entry 0 grants log %s, it stands in %s", cert.ErrRefused, got, log)
+	}
+	role := b.Chain.Machine.Role
+	if (role == cert.RoleKiosk) != (b.Grant.Stream == cert.StreamMain) || role == cert.RoleAuditor {
+		return fmt.Errorf("%w: a machine with the role %s writes no stream %d", cert.ErrRefused, role, b.Grant.Stream)
+	}
+	return nil
+}
+
+// OpenLog decodes entry 0 of a log and verifies it up to the fleet's public key.
+func OpenLog(fleet []byte, log ledger.LogID, entry0 []byte) (*LogOpened, error) {
+	e, err := ledger.DecodeEntry(entry0)
+	if err != nil {
+		return nil, fmt.Errorf("entry 0 of log %s: %w", log, err)
+	}
+	b, err := Decode(e)
+	if err != nil {
+		return nil, fmt.Errorf("entry 0 of log %s: %w", log, err)
+	}
+	opened, ok := b.(*LogOpened)
+	if !ok {
+		return nil, fmt.Errorf("entry 0 of log %s: %w: it has the kind %d, want %d", log, ledger.ErrMalformed, e.Kind, KindLogOpened)
+	}
+	if err := opened.Chain.Verify(fleet); err != nil {
+		return nil, fmt.Errorf("entry 0 of log %s: %w", log, err)
+	}
+	if err := opened.Verify(log); err != nil {
+		return nil, fmt.Errorf("entry 0 of log %s: %w", log, err)
+	}
+	return opened, nil
+}
+
+// SoftwareStarted begins a boot: BootMs of the entries that follow counts from it.
+type SoftwareStarted struct {
+	Version string `cbor:"0,keyasint"`
+}
+
+// Kind returns KindSoftwareStarted.
+func (*SoftwareStarted) Kind() ledger.Kind { return KindSoftwareStarted }
+func (b *SoftwareStarted) check() error {
+	if len(b.Version) == 0 || len(b.Version) > 64 {
+		return bad("version of %d bytes, want 1 to 64", len(b.Version))
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package event
+
+import (
+	"rasid/ledger"
+)
+
+// Service numbers what a citizen came for.
+type Service uint16
+
+// The services in use.
+const ServiceElectricity Service = 1
+
+// Language is the citizen's choice, kept so that paper after a power cut is in it.
+type Language uint8
+
+// The languages.
+const (
+	Hindi   Language = 1
+	English Language = 2
+)
+
+// BillKeyBytes is the length of bill and account keys.
+const BillKeyBytes = 16
+
+// BillKey names a bill, or an account, without telling the consumer number:
+// HMAC under the fleet's pepper (LEDGER.md §6, Bill keys).
+type BillKey [BillKeyBytes]byte
+
+// SurplusRule is the biller's word on money beyond what is due.
+type SurplusRule uint8
+
+// The rules.
+const (
+	SurplusRefused  SurplusRule = 1 // no note may lead beyond the due amount
+	SurplusNextBill SurplusRule = 2 // the surplus is credit on the next bill
+)
+
+// Source says where the due amount came from.
+type Source uint8
+
+// The sources of a due amount.
+const SourceDues Source = 1
+
+// SaleOpened begins a sale; its index names the sale.
+type SaleOpened struct {
+	Service  Service  `cbor:"0,keyasint"`
+	Language Language `cbor:"1,keyasint"`
+}
+
+// Kind returns KindSaleOpened.
+func (*SaleOpened) Kind() ledger.Kind { return KindSaleOpened }
+func (b *SaleOpened) check() error {
+	if b.Service == 0 || b.Language != Hindi && b.Language != English {
+		return bad("service %d in language %d", b.Service, b.Language)
+	}
+	return nil
+}
+
+// BillSelected says which bill the sale is for.
+type BillSelected struct {
+	Sale    uint64       `cbor:"0,keyasint"` // index of SaleOpened
+	Biller  string       `cbor:"1,keyasint"`
+	Bill    BillKey      `cbor:"2,keyasint"`
+	Account BillKey      `cbor:"3,keyasint"`
+	Due     ledger.Paise `cbor:"4,keyasint"`
+	DueDay  uint32       `cbor:"5,keyasint"` // days since 1970-01-01
+	Source  Source       `cbor:"6,keyasint"`
+	Dues    ledger.Hash  `cbor:"7,keyasint"` // the dues set that said so
+	AsOfMs  uint64       `cbor:"8,keyasint"`
+	Surplus SurplusRule  `cbor:"9,keyasint"`
+	Part    bool         `cbor:"10,keyasint,omitempty"` // the biller takes a part payment
+}
+
+// Kind returns KindBillSelected.
+func (*BillSelected) Kind() ledger.Kind { return KindBillSelected }
+func (b *BillSelected) check() error {
+	if err := checkBiller(b.Biller); err != nil {
+		return err
+	}
+	if b.Due <= 0 || b.Source != SourceDues {
+		return bad("due %d paise from source %d", b.Due, b.Source)
+	}
+	return checkSurplusRule(b.Surplus)
+}
+
+func checkBiller(biller string) error {
+	if len(biller) == 0 || len(biller) > 32 {
+		return bad("biller of %d bytes, want 1 to 32", len(biller))
+	}
+	return nil
+}
+
+func checkSurplusRule(r SurplusRule) error {
+	if r != SurplusRefused && r != SurplusNextBill {
+		return bad("surplus rule %d", r)
+	}
+	return nil
+}
+
+// EndReason says why a sale ended.
+type EndReason uint8
+
+// The reasons a sale ends for.
+const (
+	EndPaid      EndReason = 1
+	EndCancelled EndReason = 2 // by the citizen, nothing paid in
+	EndTimeout   EndReason = 3 // nobody there, nothing paid in
+	EndSlip      EndReason = 4 // money was paid in and a credit slip issued
+)
+
+// SaleEnded ends a sale. Money that the sale still holds stays in its account.
+type SaleEnded struct {
+	Sale   uint64    `cbor:"0,keyasint"`
+	Reason EndReason `cbor:"1,keyasint"`
+}
+
+// Kind returns KindSaleEnded.
+func (*SaleEnded) Kind() ledger.Kind { return KindSaleEnded }
+func (b *SaleEnded) check() error {
+	if b.Reason < EndPaid || b.Reason > EndSlip {
+		return bad("end reason %d", b.Reason)
+	}
+	return nil
+}
+
+// Tender says how money came.
+type Tender uint8
+
+// The tenders.
+const TenderCash Tender = 1
+
+// notesMax bounds a sale's notes: cash_max in the smallest notes.
+const notesMax = 2048
+
+// PaymentCommitted is the payment: the entry that a receipt carries. Tendered is
+// what all its notes are worth, Applied goes to the bill, Surplus is the rest.
+type PaymentCommitted struct {
+	Sale     uint64       `cbor:"0,keyasint"`
+	Biller   string       `cbor:"1,keyasint"`
+	Bill     BillKey      `cbor:"2,keyasint"`
+	Due      ledger.Paise `cbor:"3,keyasint"`
+	Tendered ledger.Paise `cbor:"4,keyasint"`
+	Applied  ledger.Paise `cbor:"5,keyasint"`
+	Surplus  ledger.Paise `cbor:"6,keyasint"`
+	Rule     SurplusRule  `cbor:"7,keyasint"`
+	Tender   Tender       `cbor:"8,keyasint"`
+	Notes    []uint64     `cbor:"9,keyasint"` // indexes of NoteStacked, ascending
+}
+
+// Kind returns KindPaymentCommitted.
+func (*PaymentCommitted) Kind() ledger.Kind { return KindPaymentCommitted }
+func (b *PaymentCommitted) check() error {
+	if err := checkBiller(b.Biller); err != nil {
+		return err
+	}
+	if err := checkSurplusRule(b.Rule); err != nil {
+		return err
+	}
+	if b.Tender != TenderCash || b.Due <= 0 || b.Applied <= 0 || b.Surplus < 0 || b.Applied > b.Due {
+		return bad("tender %d: %d of %d paise applied, %d surplus", b.Tender, b.Applied, b.Due, b.Surplus)
+	}
+	if sum, err := b.Applied.Add(b.Surplus); err != nil || sum != b.Tendered {
+		return bad("applied %d and surplus %d are not tendered %d", b.Applied, b.Surplus, b.Tendered)
+	}
+	if b.Surplus > 0 && (b.Rule == SurplusRefused || b.Applied != b.Due) {
+		return bad("a surplus of %d paise that the biller refuses, or before the bill is paid", b.Surplus)
+	}
+	return checkNotes(b.Notes)
+}
+
+func checkNotes(notes []uint64) error {
+	if len(notes) == 0 || len(notes) > notesMax {
+		return bad("%d notes, want 1 to %d", len(notes), notesMax)
+	}
+	for i := 1; i < len(notes); i++ {
+		if notes[i] <= notes[i-1] {
+			return bad("notes are not in ascending order")
+		}
+	}
+	return nil
+}
+
+// SlipIssued turns what a sale holds into a credit slip: the citizen's claim on
+// Amount, redeemable once.
+type SlipIssued struct {
+	Sale   uint64       `cbor:"0,keyasint"`
+	Amount ledger.Paise `cbor:"1,keyasint"`
+	Notes  []uint64     `cbor:"2,keyasint"`
+	Biller string       `cbor:"3,keyasint,omitempty"` // of the bill that was to be paid
+	Bill   *BillKey     `cbor:"4,keyasint,omitempty"`
+}
+
+// Kind returns KindSlipIssued.
+func (*SlipIssued) Kind() ledger.Kind { return KindSlipIssued }
+func (b *SlipIssued) check() error {
+	if b.Amount <= 0 || len(b.Biller) > 32 || (b.Biller == "") != (b.Bill == nil) {
+		return bad("slip of %d paise, biller %q", b.Amount, b.Biller)
+	}
+	return checkNotes(b.Notes)
+}
+
+// PrintIntent says that a paper for the subject is about to be sent to the
+// printer. Copy 1 is the receipt, copy n > 1 is marked duplicate.
+type PrintIntent struct {
+	Subject uint64 `cbor:"0,keyasint"` // index of PaymentCommitted, SlipIssued or NoteUnresolved
+	Copy    uint32 `cbor:"1,keyasint"`
+}
+
+// Kind returns KindPrintIntent.
+func (*PrintIntent) Kind() ledger.Kind { return KindPrintIntent }
+func (b *PrintIntent) check() error    { return checkCopy(b.Copy) }
+
+// Printed is the printer's word that the copy came out.
+type Printed struct {
+	Subject uint64 `cbor:"0,keyasint"`
+	Copy    uint32 `cbor:"1,keyasint"`
+}
+
+// Kind returns KindPrinted.
+func (*Printed) Kind() ledger.Kind { return KindPrinted }
+func (b *Printed) check() error    { return checkCopy(b.Copy) }
+
+func checkCopy(n uint32) error {
+	if n == 0 || n > 999 {
+		return bad("copy %d, want 1 to 999", n)
+	}
+	return nil
+}

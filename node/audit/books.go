@@ -1,0 +1,94 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/book"
+)
+
+// bookFiles returns the derived books as files. The bytes depend on the entries alone.
+func bookFiles(logs []*logEntries) ([]file, book.Books, error) {
+	var in []book.Log
+	for _, l := range logs {
+		in = append(in, l.book())
+	}
+	books, err := book.Of(in)
+	if err != nil {
+		return nil, books, fmt.Errorf("couldn't compute the books: %w", err)
+	}
+	postings, err := postingLines(books)
+	if err != nil {
+		return nil, books, err
+	}
+	return []file{{journalName, journal(books, names(logs))}, {postingsName, postings}}, books, nil
+}
+
+// journal writes the books in hledger's format.
+func journal(b book.Books, named map[uint32]string) []byte {
+	var w bytes.Buffer
+	w.WriteString("; Rasid: books derived from the entries; change nothing here, it is verified byte by byte\n")
+	w.WriteString("decimal-mark .\ncommodity INR 1000.00\n\n")
+	var slots []int
+	for slot := range named {
+		slots = append(slots, int(slot))
+	}
+	sort.Ints(slots)
+	for _, slot := range slots {
+		fmt.Fprintf(&w, "; K%d = %s\n", slot, named[uint32(slot)])
+	}
+	for _, a := range accounts(b) {
+		fmt.Fprintf(&w, "account %s\n", a)
+	}
+	for _, t := range b.Transactions {
+		fmt.Fprintf(&w, "\n%s * %s  ; kind:%d, log:%s, index:%d\n", istDate(t.WallMs), t.Entry, t.Kind, t.At.Log, t.At.Index)
+		for _, p := range t.Postings {
+			fmt.Fprintf(&w, "    %s  INR %s\n", p.Account, decimal(p.Amount))
+		}
+	}
+	if len(b.Questions) > 0 {
+		w.WriteString("\n; open questions\n")
+	}
+	for _, q := range b.Questions {
+		fmt.Fprintf(&w, "; %s %s INR %s\n", q.Entry, q.Reason, decimal(q.Amount))
+	}
+	return w.Bytes()
+}
+
+func accounts(b book.Books) []string {
+	var names []string
+	for a := range b.Balances {
+		names = append(names, a)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// istDate is the day in India, five and a half hours before UTC's.
+func istDate(ms uint64) string {
+	return time.UnixMilli(int64(ms)).UTC().Add(5*time.Hour + 30*time.Minute).Format(time.DateOnly)
+}
+
+func decimal(p ledger.Paise) string {
+	sign := ""
+	if p < 0 {
+		sign, p = "-", -p
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, p/100, p%100)
+}
+
+// postingLines writes one JSON object a transaction, for other programs.
+func postingLines(b book.Books) ([]byte, error) {
+	var w bytes.Buffer
+	enc := json.NewEncoder(&w)
+	for _, t := range b.Transactions {
+		if err := enc.Encode(t); err != nil {
+			return nil, fmt.Errorf("couldn't write postings: %w", err)
+		}
+	}
+	return w.Bytes(), nil
+}

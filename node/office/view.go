@@ -1,0 +1,317 @@
+// Package office shows what the office holds: payments, what is in each kiosk's
+// box, and when and by which way it last heard of each. It is a view in memory,
+// folded from the entries and rebuilt at every start; nothing in it is a source.
+package office
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/receipt"
+)
+
+// paymentsMax bounds the list of newest payments; totals count all of them.
+const paymentsMax = 500
+
+// LogInfo is one log that the office holds.
+type LogInfo struct {
+	ID     ledger.LogID
+	Opened *event.LogOpened
+	Size   uint64
+}
+
+// Ledger is the office's store. Range calls f for durable entries only, in order.
+type Ledger interface {
+	Logs() []LogInfo
+	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
+	Updates() (<-chan struct{}, func())
+}
+
+// Heard is how a log last grew: when, and from which machine; ok is false when it
+// did not since the office started.
+type Heard struct {
+	At  time.Time
+	Via uint32 // slot of the machine that brought it
+}
+
+// Network tells how logs came and who is connected now.
+type Network interface {
+	LastHeard(id ledger.LogID) (Heard, bool)
+	Connected(slot uint32) bool
+}
+
+// Payment is one payment or credit slip, as the page shows it.
+type Payment struct {
+	Number   string
+	Kiosk    string
+	Slot     uint32
+	At       time.Time
+	Certain  bool // the kiosk's clock had a source
+	Biller   string
+	Slip     bool
+	Tendered ledger.Paise
+	Applied  ledger.Paise
+	Surplus  ledger.Paise
+}
+
+// Kiosk is one kiosk, as the page shows it.
+type Kiosk struct {
+	Slot      uint32
+	Name      string
+	Place     string
+	Entries   uint64
+	InBox     ledger.Paise
+	Notes     map[ledger.Paise]int
+	Payments  int
+	Taken     ledger.Paise // tendered in payments and slips
+	Questions int
+	LastEntry time.Time // by the kiosk's own clock, zero if none
+	Heard     Heard
+	EverHeard bool
+	Connected bool
+	Fault     string // keyword of the device fault that is open, if any
+}
+
+// Snapshot is what the page shows.
+type Snapshot struct {
+	Kiosks    []Kiosk
+	Payments  []Payment // newest first
+	Count     int       // of all payments and slips
+	Total     ledger.Paise
+	InBoxes   ledger.Paise
+	Questions int
+}
+
+// View is the actor that folds the ledger.
+type View struct {
+	ledger  Ledger
+	network Network
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	logs     map[ledger.LogID]*fold // guarded by mu
+	machines map[uint32]*machine    // guarded by mu
+	payments []Payment              // guarded by mu, oldest first
+	count    int                    // guarded by mu
+	total    ledger.Paise           // guarded by mu
+	version  uint64                 // guarded by mu
+	changed  chan struct{}          // guarded by mu: closed at the next change
+}
+
+type machine struct {
+	name, place string
+	entries     uint64
+	inBox       ledger.Paise
+	notes       map[ledger.Paise]int
+	payments    int
+	taken       ledger.Paise
+	questions   int
+	lastMs      uint64
+	faults      map[uint8]bool
+	log         ledger.LogID
+	opened      bool
+}
+
+// fold is how far one log has been read, with the notes that are still open.
+type fold struct {
+	next   uint64
+	role   cert.Role
+	slot   uint32
+	ord    uint32
+	escrow map[uint64]ledger.Paise
+}
+
+// NewView returns an empty view that does nothing until Run.
+func NewView(l Ledger, n Network, log *slog.Logger) *View {
+	return &View{ledger: l, network: n, log: log, logs: map[ledger.LogID]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
+}
+
+// Run follows the ledger until ctx ends.
+func (v *View) Run(ctx context.Context) error {
+	updates, cancel := v.ledger.Updates()
+	defer cancel()
+	for {
+		if err := v.refresh(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-updates:
+		}
+	}
+}
+
+func (v *View) refresh() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.version
+	for _, l := range v.ledger.Logs() {
+		f := v.logs[l.ID]
+		if f == nil {
+			m := l.Opened.Chain.Machine
+			f = &fold{role: m.Role, slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
+			v.logs[l.ID] = f
+		}
+		if f.next >= l.Size {
+			continue
+		}
+		err := v.ledger.Range(l.ID, f.next, l.Size, func(index uint64, raw []byte) error {
+			f.next = index + 1
+			return v.entry(l.ID, f, index, raw)
+		})
+		if err != nil {
+			return fmt.Errorf("couldn't read log %s: %w", l.ID, err)
+		}
+		v.version++
+	}
+	if v.version != before {
+		close(v.changed)
+		v.changed = make(chan struct{})
+	}
+	return nil
+}
+
+func (v *View) machine(slot uint32) *machine {
+	m := v.machines[slot]
+	if m == nil {
+		m = &machine{notes: map[ledger.Paise]int{}, faults: map[uint8]bool{}}
+		v.machines[slot] = m
+	}
+	return m
+}
+
+func (v *View) entry(id ledger.LogID, f *fold, index uint64, raw []byte) error {
+	e, err := ledger.DecodeEntry(raw)
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", index, err)
+	}
+	if f.role == cert.RoleKiosk {
+		m := v.machine(f.slot)
+		m.log, m.opened = id, true
+		m.entries++
+		m.lastMs = max(m.lastMs, e.Time.WallMs)
+	}
+	if !event.MayWrite(f.role, e.Kind) {
+		return nil // the books list it
+	}
+	body, err := event.Decode(e)
+	if errors.Is(err, ledger.ErrMalformed) {
+		v.log.Warn("an entry breaks its kind's form", "log", id.String(), "index", index, "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", index, err)
+	}
+	if b, ok := body.(*event.MachineEnrolled); ok {
+		m := v.machine(b.Chain.Machine.Slot)
+		m.name, m.place = b.Name, b.Place
+		m.opened = m.opened || b.Chain.Machine.Role == cert.RoleKiosk
+		return nil
+	}
+	if f.role == cert.RoleKiosk {
+		v.fact(f, index, e, raw, body)
+	}
+	return nil
+}
+
+func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body event.Body) {
+	m := v.machine(f.slot)
+	switch b := body.(type) {
+	case *event.NoteEscrowed:
+		f.escrow[index] = b.Value
+	case *event.NoteReturned:
+		delete(f.escrow, b.Note)
+	case *event.NoteStacked:
+		m.inBox += f.escrow[b.Note]
+		m.notes[f.escrow[b.Note]]++
+		delete(f.escrow, b.Note)
+	case *event.NoteUnresolved:
+		m.questions++
+		delete(f.escrow, b.Note)
+	case *event.NoteOrphaned:
+		m.questions++
+		m.inBox += b.Value
+		m.notes[b.Value]++
+	case *event.DeviceFault:
+		m.faults[b.Fault] = !b.Cleared
+	case *event.PaymentCommitted:
+		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Tendered: b.Tendered, Applied: b.Applied, Surplus: b.Surplus})
+	case *event.SlipIssued:
+		m.questions++
+		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Slip: true, Tendered: b.Amount, Surplus: b.Amount})
+	}
+}
+
+func (v *View) paid(f *fold, index uint64, e ledger.Entry, raw []byte, p Payment) {
+	m := v.machine(f.slot)
+	p.Slot, p.At, p.Certain = f.slot, time.UnixMilli(int64(e.Time.WallMs)), e.Time.Quality != ledger.TimeNone
+	p.Number = receipt.Number(f.slot, f.ord, index, ledger.LeafHash(raw))
+	m.payments++
+	m.taken += p.Tendered
+	v.count++
+	v.total += p.Tendered
+	v.payments = append(v.payments, p)
+	if len(v.payments) > 2*paymentsMax {
+		v.payments = append([]Payment(nil), v.payments[len(v.payments)-paymentsMax:]...)
+	}
+}
+
+// Changed returns a version that grows with the view, and a channel that closes when
+// it does.
+func (v *View) Changed() (uint64, <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.version, v.changed
+}
+
+// Snapshot returns what the page shows now. It may be called from any goroutine.
+func (v *View) Snapshot() Snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := Snapshot{Count: v.count, Total: v.total}
+	for slot, m := range v.machines {
+		if !m.opened {
+			continue
+		}
+		k := v.kiosk(slot, m)
+		s.InBoxes += k.InBox
+		s.Questions += k.Questions
+		s.Kiosks = append(s.Kiosks, k)
+	}
+	sort.Slice(s.Kiosks, func(i, j int) bool { return s.Kiosks[i].Slot < s.Kiosks[j].Slot })
+	s.Payments = append(s.Payments, v.payments[max(0, len(v.payments)-paymentsMax):]...)
+	sort.SliceStable(s.Payments, func(i, j int) bool { return s.Payments[i].At.After(s.Payments[j].At) })
+	for i := range s.Payments {
+		s.Payments[i].Kiosk = v.machines[s.Payments[i].Slot].name
+	}
+	return s
+}
+
+func (v *View) kiosk(slot uint32, m *machine) Kiosk {
+	k := Kiosk{
+		Slot: slot, Name: m.name, Place: m.place, Entries: m.entries, InBox: m.inBox, Notes: map[ledger.Paise]int{},
+		Payments: m.payments, Taken: m.taken, Questions: m.questions, Connected: v.network.Connected(slot),
+	}
+	for value, n := range m.notes {
+		k.Notes[value] = n
+	}
+	if m.lastMs > 0 {
+		k.LastEntry = time.UnixMilli(int64(m.lastMs))
+	}
+	for fault, open := range m.faults {
+		if open && (k.Fault == "" || faultWord(fault) < k.Fault) {
+			k.Fault = faultWord(fault)
+		}
+	}
+	k.Heard, k.EverHeard = v.network.LastHeard(m.log)
+	return k
+}

@@ -1,0 +1,311 @@
+package till
+
+import (
+	"slices"
+
+	"rasid/hardware"
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// allowed reports whether a note of the value may come in when paid is in already:
+// as the biller's rule on a surplus says, and below the ceiling for cash.
+func (m *Machine) allowed(paid, value ledger.Paise) bool {
+	if m.bill == nil || paid >= m.bill.Due {
+		return false
+	}
+	b := m.bill.Biller
+	limit := m.bill.Due
+	if b.Surplus == event.SurplusNextBill {
+		limit += b.OverMax
+	}
+	if b.CashMax > 0 && paid+value > b.CashMax {
+		return false
+	}
+	return paid+value <= limit
+}
+
+// enable opens the acceptor for the notes that may come in now.
+func (m *Machine) enable(paid ledger.Paise) []Command {
+	a := &m.acceptor
+	if a.ready == nil || a.closing {
+		return nil // opened when it is ready
+	}
+	var channels []uint8
+	for _, n := range a.ready.Identity.Notes {
+		if m.allowed(paid, ledger.Paise(n.ValuePaise)) {
+			channels = append(channels, n.Channel)
+		}
+	}
+	if slices.Equal(channels, a.enabled) {
+		return nil
+	}
+	a.enabled = channels
+	if len(channels) == 0 {
+		a.closing = true
+		return []Command{DisableNotes{}}
+	}
+	return []Command{EnableNotes{Channels: channels}}
+}
+
+// end closes the acceptor; the sale ends when it is closed, so that no note can
+// come in after the sum was written down.
+func (m *Machine) end(how ending) Out {
+	m.ending = how
+	m.show(StepFinishing)
+	m.finishing = m.now
+	if m.acceptor.ready == nil {
+		if m.sale.openNote() == nil {
+			return m.closed() // nobody polls it: it takes no note
+		}
+		return Out{}
+	}
+	if !m.acceptor.closing {
+		m.acceptor.closing = true
+		return Out{Commands: []Command{DisableNotes{}}}
+	}
+	return Out{}
+}
+
+// device reacts to the acceptor.
+func (m *Machine) device(ev hardware.AcceptorEvent) Out {
+	a := &m.acceptor
+	switch e := ev.(type) {
+	case hardware.AcceptorReady:
+		return m.acceptorReady(e)
+	case hardware.AcceptorOffline:
+		a.enabled, a.closing = nil, false
+		if a.ready != nil {
+			a.ready, a.silentAt = nil, m.now
+		}
+	case hardware.AcceptorFault:
+		return m.acceptorFault(e)
+	case hardware.NoteEscrowed:
+		return m.escrowed(e)
+	case hardware.NoteCredited:
+		return m.credited(e)
+	case hardware.NoteReturned:
+		return m.returned(e)
+	case hardware.NoteStacked:
+		a.moving = false
+	case hardware.AcceptorDisabled:
+		a.enabled, a.closing, a.moving = nil, false, false
+		if m.step == StepFinishing {
+			return m.closed()
+		}
+	}
+	return Out{}
+}
+
+// acceptorReady takes the device's account of itself: it settles an open note and
+// goes on where the sale stands.
+func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
+	a := &m.acceptor
+	a.ready, a.enabled, a.closing, a.moving, a.fault = &e, nil, false, false, hardware.FaultNone
+	var open *note
+	if m.sale != nil {
+		open = m.sale.openNote()
+	}
+	var out Out
+	paid := ledger.Paise(0)
+	if m.sale != nil {
+		paid, _ = m.sale.stacked()
+	}
+	if f := resolve(open, m.lastNote, m.excess, e); len(f) > 0 {
+		out.Draft = fixed(f...)
+		if _, stacked := f[0].(*event.NoteStacked); stacked {
+			paid += open.value
+		}
+	}
+	switch m.step {
+	case StepCash:
+		m.touch()
+		if paid >= m.bill.Due {
+			return then(out, m.end(endPaid))
+		}
+		out.Commands = append(out.Commands, m.enable(paid)...)
+	case StepFinishing:
+		a.closing = true
+		out.Commands = append(out.Commands, DisableNotes{})
+	}
+	return out
+}
+
+func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
+	was := m.acceptor.fault
+	m.acceptor.fault = e.Fault
+	if e.Cleared {
+		m.acceptor.fault = hardware.FaultNone
+	}
+	if was == m.acceptor.fault {
+		return Out{}
+	}
+	return Out{Draft: fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(e.Fault), Cleared: e.Cleared})}
+}
+
+// escrowed decides on a note: it is wanted or it goes back. The intent is durable
+// before the acceptor is told.
+func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
+	value := ledger.Paise(e.ValuePaise)
+	if m.sale == nil || m.step != StepCash || m.sale.openNote() != nil || m.acceptor.ready == nil {
+		return Out{Commands: []Command{ReturnNote{}}}
+	}
+	paid, notes := m.sale.stacked()
+	if !m.allowed(paid, value) || len(notes) >= 2000 {
+		m.acceptor.bounced = Problem{Key: "kiosk.returned.too_much"}
+		return Out{Commands: []Command{ReturnNote{}}}
+	}
+	m.acceptor.moving = true
+	m.acceptor.bounced = Problem{}
+	m.touch()
+	escrow := &event.NoteEscrowed{Sale: m.sale.index, Value: value, Channel: e.Channel, Serial: m.acceptor.ready.Identity.Serial, Counters: counters(e.Counters)}
+	return Out{
+		Draft:    func(first uint64) []event.Body { return []event.Body{escrow, &event.StackIntent{Note: first}} },
+		Commands: []Command{StackNote{}},
+	}
+}
+
+// credited takes the device's word that a note is in the box.
+func (m *Machine) credited(e hardware.NoteCredited) Out {
+	var n *note
+	if m.sale != nil {
+		n = m.sale.openNote()
+	}
+	serial := uint32(0)
+	if m.acceptor.ready != nil {
+		serial = m.acceptor.ready.Identity.Serial
+	}
+	orphan := &event.NoteOrphaned{Value: ledger.Paise(e.ValuePaise), Serial: serial, Raw: e.Raw}
+	if n == nil {
+		return Out{Draft: fixed(orphan)}
+	}
+	m.acceptor.moving = false
+	if !agrees(e, n) {
+		return Out{Draft: fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan)}
+	}
+	out := Out{Draft: fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: e.Raw})}
+	paid, _ := m.sale.stacked()
+	paid += n.value
+	if m.step != StepCash {
+		return out
+	}
+	m.touch()
+	if paid >= m.bill.Due {
+		return then(out, m.end(endPaid))
+	}
+	out.Commands = m.enable(paid)
+	return out
+}
+
+func (m *Machine) returned(e hardware.NoteReturned) Out {
+	m.acceptor.moving = false
+	if m.acceptor.bounced.Key == "" {
+		m.acceptor.bounced = Problem{Key: bouncedKey(e.RejectCode)}
+	}
+	m.touch()
+	if m.sale == nil || m.sale.openNote() == nil {
+		return Out{}
+	}
+	return Out{Draft: fixed(&event.NoteReturned{Note: m.sale.openNote().index, Evidence: event.EvidenceEvent, RejectCode: e.RejectCode})}
+}
+
+// closed ends the sale: the acceptor takes no more notes, what is in is final.
+func (m *Machine) closed() Out {
+	s := m.sale
+	if s == nil || s.openNote() != nil {
+		return Out{}
+	}
+	paid, notes := s.stacked()
+	if m.ending == endChoose {
+		m.show(StepChoice)
+		return Out{}
+	}
+	if m.ending == endPaid && paid < s.bill.Due {
+		m.show(StepCash) // a note that was to complete the bill came back
+		m.ending = endNone
+		return Out{Commands: m.enable(paid)}
+	}
+	var body event.Body
+	reason := event.EndSlip
+	switch {
+	case paid == 0:
+		reason = map[ending]event.EndReason{endTimeout: event.EndTimeout}[m.ending]
+		if reason == 0 {
+			reason = event.EndCancelled
+		}
+	case m.ending == endPaid || m.ending == endPart:
+		body, reason = payment(s, paid, notes), event.EndPaid
+	default:
+		bill := s.bill.Bill
+		body = &event.SlipIssued{Sale: s.index, Amount: paid, Notes: notes, Biller: s.bill.Biller, Bill: &bill}
+	}
+	return m.settleSale(body, reason)
+}
+
+func payment(s *sale, paid ledger.Paise, notes []uint64) *event.PaymentCommitted {
+	p := &event.PaymentCommitted{
+		Sale: s.index, Biller: s.bill.Biller, Bill: s.bill.Bill, Due: s.bill.Due, Tendered: paid,
+		Applied: min(paid, s.bill.Due), Rule: s.bill.Surplus, Tender: event.TenderCash, Notes: notes,
+	}
+	p.Surplus = p.Tendered - p.Applied
+	return p
+}
+
+// settleSale writes the end of the sale with everything that it owes: one batch,
+// all or nothing, and the paper only after it.
+func (m *Machine) settleSale(body event.Body, reason event.EndReason) Out {
+	index := m.sale.index
+	claims := m.unprinted()
+	if body == nil && len(claims) == 0 {
+		out := Out{Draft: fixed(&event.SaleEnded{Sale: index, Reason: reason})}
+		bill := m.bill
+		m.sale.bill = nil // nothing more comes of it; Apply ends the sale
+		leave := m.leave()
+		if bill != nil {
+			leave.Commands = []Command{Forget{Bill: bill.Bill}}
+		}
+		return then(out, leave)
+	}
+	m.show(StepDone)
+	out := Out{}
+	if body != nil {
+		out.Draft = func(first uint64) []event.Body {
+			return []event.Body{body, &event.SaleEnded{Sale: index, Reason: reason}, &event.PrintIntent{Subject: first, Copy: 1}}
+		}
+	} else {
+		out.Draft = fixed(&event.SaleEnded{Sale: index, Reason: event.EndSlip})
+	}
+	for _, c := range claims {
+		out = then(out, m.printIntent(c, 1))
+	}
+	return out
+}
+
+// unprinted lists the subjects for which no copy was ever sent to the printer.
+func (m *Machine) unprinted() []uint64 {
+	var subjects []uint64
+	for _, p := range m.papers {
+		if p.copy == 0 {
+			subjects = append(subjects, p.subject)
+		}
+	}
+	return subjects
+}
+
+// bouncedKey says a device's reason for giving a note back (SSP LAST REJECT CODE) in
+// the citizen's words.
+func bouncedKey(code uint8) string {
+	switch code {
+	case 0x06:
+		return "kiosk.returned.not_now"
+	case 0x07, 0x1C:
+		return "kiosk.returned.two"
+	case 0x08, 0x0C:
+		return "kiosk.returned.cancelled"
+	case 0x13:
+		return "kiosk.returned.late"
+	case 0xFF, 0x00:
+		return "kiosk.returned.unknown"
+	}
+	return "kiosk.returned.unreadable"
+}

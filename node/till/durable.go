@@ -1,0 +1,223 @@
+package till
+
+import (
+	"fmt"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// noteState is where a note is, as far as the log says.
+type noteState uint8
+
+const (
+	noteEscrowed noteState = iota
+	noteIntended
+	noteStacked
+	noteReturned
+	noteUnresolved
+)
+
+type note struct {
+	index    uint64
+	value    ledger.Paise
+	serial   uint32
+	counters event.Counters // as read in escrow
+	state    noteState
+	outcome  uint64 // index of the entry that closed it
+}
+
+// open reports whether the note's place is still to be found out.
+func (n *note) open() bool { return n.state == noteEscrowed || n.state == noteIntended }
+
+type sale struct {
+	index    uint64
+	language event.Language
+	bill     *event.BillSelected
+	notes    []*note
+}
+
+func (s *sale) stacked() (total ledger.Paise, indexes []uint64) {
+	for _, n := range s.notes {
+		if n.state == noteStacked {
+			total += n.value // bounded by cash_max, far from overflow
+			indexes = append(indexes, n.outcome)
+		}
+	}
+	return total, indexes
+}
+
+func (s *sale) openNote() *note {
+	if len(s.notes) == 0 {
+		return nil
+	}
+	if n := s.notes[len(s.notes)-1]; n.open() {
+		return n
+	}
+	return nil
+}
+
+// paper is a receipt, slip or claim that is owed to a citizen.
+type paper struct {
+	subject  uint64
+	bill     *event.BillKey
+	copy     uint32
+	intended time.Time // when its PrintIntent was written
+	printed  bool
+}
+
+// Settled is a subject that has a paper: what the last screen shows.
+type Settled struct {
+	Index    uint64
+	Leaf     ledger.Hash
+	Body     event.Body // *event.PaymentCommitted, *event.SlipIssued or *event.NoteUnresolved
+	Language event.Language
+}
+
+// durable is all that the machine must know over a restart: a fold of the own log.
+type durable struct {
+	sale     *sale
+	lastNote *note // newest note of any sale, for the counters
+	excess   uint32
+	papers   []*paper
+	subjects map[uint64]*Settled // of papers still owed, and of the last sale
+	last     []uint64            // subjects of the last sale that ended
+	paid     map[event.BillKey]paidBill
+}
+
+// paidBill is what this kiosk has taken for a bill.
+type paidBill struct {
+	index   uint64 // of the newest payment
+	leaf    ledger.Hash
+	at      time.Time
+	applied ledger.Paise
+}
+
+func newDurable() durable {
+	return durable{subjects: map[uint64]*Settled{}, paid: map[event.BillKey]paidBill{}}
+}
+
+// apply folds one durable entry. Entries that are none of the till's business
+// change nothing. An error means that the log contradicts itself: the caller stops.
+func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body event.Body) error {
+	switch b := body.(type) {
+	case *event.SaleOpened:
+		if d.sale != nil {
+			return fmt.Errorf("entry %d opens a sale while sale %d is open", index, d.sale.index)
+		}
+		d.sale = &sale{index: index, language: b.Language}
+		d.last = nil
+	case *event.BillSelected:
+		if d.sale == nil || b.Sale != d.sale.index {
+			return fmt.Errorf("entry %d selects a bill for sale %d, which is not open", index, b.Sale)
+		}
+		d.sale.bill = b
+	case *event.SaleEnded:
+		if d.sale == nil || b.Sale != d.sale.index {
+			return fmt.Errorf("entry %d ends sale %d, which is not open", index, b.Sale)
+		}
+		d.sale = nil
+	case *event.PaymentCommitted:
+		if p, again := d.paid[b.Bill]; again || len(d.paid) < paidBillsMax {
+			d.paid[b.Bill] = paidBill{index: index, leaf: leaf, at: time.UnixMilli(int64(t.WallMs)), applied: p.applied + b.Applied}
+		}
+		d.settle(index, leaf, body, &b.Bill)
+	case *event.SlipIssued:
+		d.settle(index, leaf, body, b.Bill)
+	case *event.PrintIntent, *event.Printed:
+		d.applyPaper(t, body)
+	default:
+		return d.applyNote(index, leaf, body)
+	}
+	return nil
+}
+
+func (d *durable) settle(index uint64, leaf ledger.Hash, body event.Body, bill *event.BillKey) {
+	language := event.Hindi
+	if d.sale != nil {
+		language = d.sale.language
+		if bill == nil && d.sale.bill != nil {
+			bill = &d.sale.bill.Bill
+		}
+	}
+	d.subjects[index] = &Settled{Index: index, Leaf: leaf, Body: body, Language: language}
+	d.last = append(d.last, index)
+	d.papers = append(d.papers, &paper{subject: index, bill: bill})
+}
+
+func (d *durable) applyPaper(t ledger.Time, body event.Body) {
+	for _, p := range d.papers {
+		switch b := body.(type) {
+		case *event.PrintIntent:
+			if p.subject == b.Subject {
+				p.copy, p.intended, p.printed = b.Copy, time.UnixMilli(int64(t.WallMs)), false
+			}
+		case *event.Printed:
+			if p.subject == b.Subject && p.copy == b.Copy {
+				p.printed = true
+			}
+		}
+	}
+	d.forgetPapers()
+}
+
+// forgetPapers drops the oldest printed papers, so that the list stays small; the
+// subjects of the last sale stay for its screen.
+func (d *durable) forgetPapers() {
+	for i := 0; len(d.papers) > papersMax && i < len(d.papers); i++ {
+		if d.papers[i].printed {
+			delete(d.subjects, d.papers[i].subject)
+			d.papers = append(d.papers[:i], d.papers[i+1:]...)
+			i--
+		}
+	}
+}
+
+func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) error {
+	switch b := body.(type) {
+	case *event.NoteEscrowed:
+		if d.sale == nil || b.Sale != d.sale.index || d.sale.openNote() != nil {
+			return fmt.Errorf("entry %d: a note in escrow without a sale, or before the note ahead of it was settled", index)
+		}
+		n := &note{index: index, value: b.Value, serial: b.Serial, counters: b.Counters}
+		d.sale.notes = append(d.sale.notes, n)
+		d.lastNote, d.excess = n, 0
+	case *event.StackIntent:
+		return d.move(index, b.Note, noteIntended)
+	case *event.NoteStacked:
+		return d.move(index, b.Note, noteStacked)
+	case *event.NoteReturned:
+		return d.move(index, b.Note, noteReturned)
+	case *event.NoteUnresolved:
+		if err := d.move(index, b.Note, noteUnresolved); err != nil {
+			return err
+		}
+		d.settle(index, leaf, body, nil)
+	case *event.NoteOrphaned:
+		d.excess = stackedDelta(d.lastNote, b.Counters)
+	}
+	return nil
+}
+
+// move closes or advances the open note. A note is settled at most once.
+func (d *durable) move(index, noteIndex uint64, to noteState) error {
+	var n *note
+	if d.sale != nil {
+		n = d.sale.openNote()
+	}
+	if n == nil || n.index != noteIndex {
+		return fmt.Errorf("entry %d is about note %d, which is not open", index, noteIndex)
+	}
+	n.state, n.outcome = to, index
+	return nil
+}
+
+// stackedDelta is how many notes the acceptor took in since the note was read in
+// escrow, modulo 2^32; 0 if there was no note before.
+func stackedDelta(n *note, now event.Counters) uint32 {
+	if n == nil {
+		return 0
+	}
+	return now.Stacked + now.Stored - n.counters.Stacked - n.counters.Stored
+}

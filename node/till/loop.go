@@ -1,0 +1,276 @@
+package till
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rasid/hardware"
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// ErrStale is returned by Do for an action on a page that is no longer shown. It
+// changed nothing.
+var ErrStale = errors.New("the page was an earlier one")
+
+// Committer makes entries durable: build learns the index of the first one. On
+// return the entries are durable and everything that follows from them may happen.
+// An error means that nobody knows: the till stops. bytes are the entries as stored.
+type Committer interface {
+	Commit(ctx context.Context, build func(first uint64) ([]ledger.Entry, error)) (first uint64, bytes [][]byte, err error)
+}
+
+// Acceptor takes commands that return at once; what became of them comes as events.
+// An error says that the command makes no sense in the device's state.
+type Acceptor interface {
+	Enable(channels []uint8) error
+	Disable() error
+	Stack() error
+	Return() error
+}
+
+// Spool takes papers to print and reports PaperPrinted, PaperUnknown and PrinterNow.
+// Print and Ask return at once.
+type Spool interface {
+	Print(subject uint64, copyNo uint32)
+	Ask(subject uint64, copyNo uint32, since time.Time)
+}
+
+// Catalogue answers for a typed number, at once.
+type Catalogue interface {
+	Look(number string) Looked
+}
+
+// Personal keeps what is personal of a bill until its papers are out. Keep is
+// durable on return.
+type Personal interface {
+	Keep(Bill) error
+	Get(event.BillKey) (Bill, bool)
+	Forget(event.BillKey) error
+}
+
+// Config is what a till needs. All fields are needed.
+type Config struct {
+	ID        KioskID
+	Log       *slog.Logger
+	Committer Committer
+	Acceptor  Acceptor
+	Spool     Spool
+	Catalogue Catalogue
+	Personal  Personal
+	// History calls f for every durable entry of the own log, in order.
+	History func(f func(index uint64, entry []byte) error) error
+	// Clock stamps entries; Now drives the time-outs; Ticks arrive a few times a second.
+	Clock   func() ledger.Time
+	Now     func() time.Time
+	Ticks   <-chan time.Time
+	Devices <-chan hardware.AcceptorEvent
+	Prints  <-chan Event // from the spool
+}
+
+// Till is the actor around the machine: it alone owns it.
+type Till struct {
+	cfg      Config
+	m        *Machine // owned by Run
+	requests chan request
+
+	mu      sync.Mutex
+	view    View          // guarded by mu
+	version uint64        // guarded by mu
+	changed chan struct{} // guarded by mu: closed at the next change
+}
+
+type request struct {
+	seq  uint64
+	ev   Event
+	done chan error
+}
+
+// Typed is the action of the number pad: look this number up.
+type Typed struct{ Number string }
+
+// New returns a till that does nothing until Run.
+func New(cfg Config) *Till {
+	return &Till{cfg: cfg, requests: make(chan request), changed: make(chan struct{}), m: NewMachine(cfg.ID, cfg.Now())}
+}
+
+// View returns what the screen shows, and a channel that closes when that changes.
+// Version grows with every change. It may be called from any goroutine.
+func (t *Till) View() (v View, version uint64, changed <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.view, t.version, t.changed
+}
+
+// Do carries out a citizen's action on the page with the given Seq and returns when
+// everything that it makes durable is. It may be called from any goroutine.
+func (t *Till) Do(ctx context.Context, seq uint64, action Event) error {
+	r := request{seq: seq, ev: action, done: make(chan error, 1)}
+	select {
+	case t.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run folds the log, settles what a restart left open and sells until ctx ends. An
+// error is fatal: the process must stop and start again, which recovers.
+func (t *Till) Run(ctx context.Context) error {
+	if err := t.recover(ctx); err != nil {
+		return err
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.cfg.Ticks:
+			err = t.step(ctx, Tick{})
+		case ev := <-t.cfg.Devices:
+			err = t.step(ctx, ev)
+		case ev := <-t.cfg.Prints:
+			err = t.step(ctx, ev)
+		case r := <-t.requests:
+			err = t.act(ctx, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *Till) recover(ctx context.Context) error {
+	err := t.cfg.History(func(index uint64, entry []byte) error { return t.fold(index, entry) })
+	if err != nil {
+		return fmt.Errorf("couldn't fold the log: %w", err)
+	}
+	return t.perform(ctx, t.m.Started(t.cfg.Now(), t.cfg.Personal.Get))
+}
+
+func (t *Till) fold(index uint64, entry []byte) error {
+	e, err := ledger.DecodeEntry(entry)
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", index, err)
+	}
+	body, err := event.Decode(e)
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", index, err)
+	}
+	return t.m.Apply(index, ledger.LeafHash(entry), e.Time, body)
+}
+
+func (t *Till) act(ctx context.Context, r request) error {
+	if r.seq != t.m.seq {
+		r.done <- ErrStale
+		return nil
+	}
+	ev := r.ev
+	if typed, ok := ev.(Typed); ok {
+		ev = t.cfg.Catalogue.Look(typed.Number)
+	}
+	err := t.step(ctx, ev)
+	r.done <- err
+	return err
+}
+
+func (t *Till) step(ctx context.Context, ev Event) error {
+	return t.perform(ctx, t.m.Step(t.cfg.Now(), ev))
+}
+
+// perform does what the machine wants, in the one order that loses nothing: keep
+// the personal data, commit, fold what was committed, show, and only then command.
+func (t *Till) perform(ctx context.Context, out Out) error {
+	if out.Keep != nil {
+		if err := t.cfg.Personal.Keep(*out.Keep); err != nil {
+			return fmt.Errorf("couldn't keep the bill's data: %w", err)
+		}
+	}
+	var copies []*event.PrintIntent
+	if out.Draft != nil {
+		var err error
+		if copies, err = t.commit(ctx, out.Draft); err != nil {
+			return err
+		}
+	}
+	t.publish()
+	for _, c := range copies {
+		t.cfg.Spool.Print(c.Subject, c.Copy)
+	}
+	for _, c := range out.Commands {
+		t.command(c)
+	}
+	return nil
+}
+
+// commit makes a draft durable and folds it. It returns the copies that are now
+// intended.
+func (t *Till) commit(ctx context.Context, draft Draft) ([]*event.PrintIntent, error) {
+	stamp := t.cfg.Clock()
+	var copies []*event.PrintIntent
+	first, entries, err := t.cfg.Committer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
+		var entries []ledger.Entry
+		for _, body := range draft(first) {
+			e, err := event.New(stamp, body)
+			if err != nil {
+				return nil, err
+			}
+			if c, ok := body.(*event.PrintIntent); ok {
+				copies = append(copies, c)
+			}
+			entries = append(entries, e)
+		}
+		return entries, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("couldn't make entries durable: %w", err)
+	}
+	for i, entry := range entries {
+		if err := t.fold(first+uint64(i), entry); err != nil {
+			return nil, fmt.Errorf("couldn't fold what was committed: %w", err)
+		}
+	}
+	return copies, nil
+}
+
+func (t *Till) publish() {
+	v := t.m.View()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.view = v
+	t.version++
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// command passes one command on. A device that refuses it has changed its state in
+// the meantime and says so by an event: the machine goes on from that.
+func (t *Till) command(c Command) {
+	var err error
+	switch c := c.(type) {
+	case EnableNotes:
+		err = t.cfg.Acceptor.Enable(c.Channels)
+	case DisableNotes:
+		err = t.cfg.Acceptor.Disable()
+	case StackNote:
+		err = t.cfg.Acceptor.Stack()
+	case ReturnNote:
+		err = t.cfg.Acceptor.Return()
+	case AskPrinter:
+		t.cfg.Spool.Ask(c.Subject, c.Copy, c.Since)
+	case Forget:
+		err = t.cfg.Personal.Forget(c.Bill)
+	}
+	if err != nil {
+		t.cfg.Log.Warn("a command was refused", "command", fmt.Sprintf("%T", c), "error", err)
+	}
+}

@@ -1,0 +1,100 @@
+package till
+
+import (
+	"rasid/hardware"
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// finding is what the device's account of itself proves: bodies to make durable.
+// An orphan is money in the box that no open note accounts for.
+type finding []event.Body
+
+// resolve settles the open note, if there is one, from the device's reports since
+// the line was opened and from its counters (facts of hardware.md A.5). Positive
+// evidence only: what nobody can prove becomes an open question with a name.
+func resolve(n *note, last *note, excess uint32, ready hardware.AcceptorReady) finding {
+	credits, returns := sortReports(ready.Reports)
+	now := counters(ready.Counters)
+	if n == nil {
+		return orphans(last, excess, ready, credits)
+	}
+	if n.serial != ready.Identity.Serial {
+		f := finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtOtherDevice, Counters: now}}
+		return append(f, orphansOf(credits, ready)...)
+	}
+	taken := stackedDelta(n, now)
+	switch {
+	case len(credits) == 1 && agrees(credits[0], n) && taken <= 1:
+		return finding{&event.NoteStacked{Note: n.index, Evidence: evidenceOf(credits[0]), Raw: credits[0].Raw}}
+	case len(credits) > 0:
+		f := finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: now}}
+		return append(f, orphansOf(credits, ready)...)
+	case taken == 1 && returns == 0:
+		return finding{&event.NoteStacked{Note: n.index, Evidence: event.EvidenceCounters}}
+	case taken == 0 && returns > 0:
+		return finding{&event.NoteReturned{Note: n.index, Evidence: event.EvidenceEvent, RejectCode: 0xFF}}
+	case taken == 0 && now.Rejected-n.counters.Rejected >= 1:
+		return finding{&event.NoteReturned{Note: n.index, Evidence: event.EvidenceCounters, RejectCode: 0xFF}}
+	case taken > 0:
+		return finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: now}}
+	}
+	return finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtNoEvidence, Counters: now}}
+}
+
+// orphans accounts for what the device took while no note was open. A credit that
+// the counters show to be the last note's, said once more, is no news.
+func orphans(last *note, excess uint32, ready hardware.AcceptorReady, credits []hardware.NoteCredited) finding {
+	if last == nil || last.serial != ready.Identity.Serial {
+		return orphansOf(credits, ready)
+	}
+	taken := stackedDelta(last, counters(ready.Counters))
+	known := excess
+	if last.state == noteStacked && known == 0 {
+		known = 1
+	}
+	if taken == known || taken == 0 {
+		return nil
+	}
+	if len(credits) == 0 {
+		return finding{&event.NoteOrphaned{Serial: ready.Identity.Serial, Counters: counters(ready.Counters)}}
+	}
+	return orphansOf(credits, ready)
+}
+
+func orphansOf(credits []hardware.NoteCredited, ready hardware.AcceptorReady) finding {
+	var f finding
+	for _, c := range credits {
+		f = append(f, &event.NoteOrphaned{Value: ledger.Paise(c.ValuePaise), Serial: ready.Identity.Serial, Counters: counters(ready.Counters), Raw: c.Raw})
+	}
+	return f
+}
+
+func sortReports(reports []hardware.AcceptorEvent) (credits []hardware.NoteCredited, returns int) {
+	for _, r := range reports {
+		switch e := r.(type) {
+		case hardware.NoteCredited:
+			credits = append(credits, e)
+		case hardware.NoteReturned:
+			returns++
+		}
+	}
+	return credits, returns
+}
+
+// agrees reports whether a credit can be the note's: the device names its value, or
+// does not know it and the entry written in escrow does.
+func agrees(c hardware.NoteCredited, n *note) bool {
+	return c.ValuePaise == 0 || ledger.Paise(c.ValuePaise) == n.value
+}
+
+func evidenceOf(c hardware.NoteCredited) event.Evidence {
+	if c.PowerUp {
+		return event.EvidencePowerUp
+	}
+	return event.EvidenceEvent
+}
+
+func counters(c hardware.NoteCounters) event.Counters {
+	return event.Counters{Stacked: c.Stacked, Stored: c.Stored, Rejected: c.Rejected}
+}
