@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -246,6 +247,9 @@ func (t *Till) publish() {
 	v := t.m.View()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.version > 0 && reflect.DeepEqual(v, t.view) {
+		return
+	}
 	t.view = v
 	t.version++
 	close(t.changed)
