@@ -10,20 +10,34 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// canonicalDepthMax bounds nesting so that a hostile value cannot exhaust the stack.
-const canonicalDepthMax = 8
+// Limits of a value. The decoder's own limits are the same ones, so that nothing
+// canonical is refused later for its shape.
+const (
+	canonicalDepthMax = 8       // arrays and maps within each other
+	canonicalItemsMax = 1 << 17 // elements of one array, pairs of one map
+)
 
 // The modes cost microseconds to build; they are built once and never change.
 var (
-	encMode = sync.OnceValues(cbor.CoreDetEncOptions().EncMode)
+	encMode = sync.OnceValues(encOptions().EncMode)
 	decMode = sync.OnceValues(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		MaxNestedLevels:   canonicalDepthMax,
+		MaxArrayElements:  canonicalItemsMax,
+		MaxMapPairs:       canonicalItemsMax,
 	}.DecMode)
 )
+
+// encOptions writes a nil slice as an empty one: with two ways to say "nothing",
+// null would decode as a second encoding of the empty string.
+func encOptions() cbor.EncOptions {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty
+	return o
+}
 
 // RawCBOR is one encoded value, kept as received.
 type RawCBOR = cbor.RawMessage
@@ -130,10 +144,8 @@ func (c *canonical) head() (major byte, arg uint64, err error) {
 	return major, arg, nil
 }
 
+// value reads one value that lies within depth arrays and maps.
 func (c *canonical) value(depth int) error {
-	if depth > canonicalDepthMax {
-		return fmt.Errorf("nested deeper than %d", canonicalDepthMax)
-	}
 	start := c.at
 	major, arg, err := c.head()
 	if err != nil {
@@ -141,15 +153,19 @@ func (c *canonical) value(depth int) error {
 	}
 	switch major {
 	case majorUint, majorNegative:
-		if arg > 1<<63-1 {
-			return fmt.Errorf("integer beyond 63 bits")
-		}
-		return nil
+		return checkInteger(arg)
 	case majorBytes, majorText:
 		return c.str(major, arg)
-	case majorArray:
-		return c.array(arg, depth)
-	case majorMap:
+	case majorArray, majorMap:
+		if depth >= canonicalDepthMax {
+			return fmt.Errorf("nested deeper than %d", canonicalDepthMax)
+		}
+		if arg > canonicalItemsMax {
+			return fmt.Errorf("%d elements, the limit is %d", arg, canonicalItemsMax)
+		}
+		if major == majorArray {
+			return c.array(arg, depth)
+		}
 		return c.pairs(arg, depth)
 	case majorSimple:
 		if info := c.b[start] & 0x1f; info < 20 || info > 22 {
@@ -158,6 +174,14 @@ func (c *canonical) value(depth int) error {
 		return nil
 	}
 	return fmt.Errorf("tag %d", arg)
+}
+
+// checkInteger keeps every number, map keys too, within what int64 holds.
+func checkInteger(arg uint64) error {
+	if arg > 1<<63-1 {
+		return fmt.Errorf("integer beyond 63 bits")
+	}
+	return nil
 }
 
 func (c *canonical) str(major byte, n uint64) error {
@@ -196,6 +220,9 @@ func (c *canonical) pairs(n uint64, depth int) error {
 		}
 		if major != majorUint {
 			return fmt.Errorf("map key is not an unsigned integer")
+		}
+		if err := checkInteger(key); err != nil {
+			return err
 		}
 		if i > 0 && key <= last {
 			return fmt.Errorf("map key %d after %d", key, last)

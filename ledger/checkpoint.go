@@ -46,9 +46,12 @@ func SignCheckpoint(key ed25519.PrivateKey, size uint64, root Hash) Checkpoint {
 	return c
 }
 
-// Verify reports whether key signed the checkpoint.
+// Verify reports whether key signed the checkpoint and a log can be that long.
 func (c Checkpoint) Verify(key ed25519.PublicKey) error {
-	if !ed25519.Verify(key, []byte(CheckpointText(LogIDOf(key), c.Size, c.Root)), c.Sig[:]) {
+	if c.Size > LogMaxEntries {
+		return fmt.Errorf("%w checkpoint of log %s: size %d, a log ends at %d entries", ErrMalformed, LogIDOf(key), c.Size, uint64(LogMaxEntries))
+	}
+	if !Signed(key, []byte(CheckpointText(LogIDOf(key), c.Size, c.Root)), c.Sig[:]) {
 		return fmt.Errorf("%w checkpoint of log %s at %d: the signature does not verify", ErrMalformed, LogIDOf(key), c.Size)
 	}
 	return nil
@@ -81,7 +84,7 @@ func ParseNote(b []byte, key ed25519.PublicKey) (Checkpoint, error) {
 	if len(lines) != 4 || lines[0] != log.Origin() {
 		return c, fmt.Errorf("%w checkpoint: origin is not %s, or lines are missing", ErrMalformed, log.Origin())
 	}
-	if c.Size, err = strconv.ParseUint(lines[1], 10, 64); err != nil {
+	if c.Size, err = strconv.ParseUint(lines[1], 10, 64); err != nil || c.Size > LogMaxEntries {
 		return c, fmt.Errorf("%w checkpoint of log %s: size %q", ErrMalformed, log, lines[1])
 	}
 	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])

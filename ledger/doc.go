@@ -26,6 +26,8 @@ const (
 	RunMaxEntries   = 4096
 	RunMaxBytes     = 1 << 20
 	ObjectMaxBytes  = 1 << 20
+	LogMaxEntries   = 1 << 48         // keeps the tree's int64 arithmetic far from its end
+	WallMaxMs       = 253402300799999 // the end of the year 9999: every calendar can print it
 	HashBytes       = sha256.Size
 )
 
@@ -66,6 +68,12 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // ObjectHash names an object by its bytes (LEDGER.md §10).
 func ObjectHash(b []byte) Hash { return sha256.Sum256(b) }
+
+// Signed reports whether key signed msg (RFC 8032, LEDGER.md §3). A key of another
+// length has signed nothing.
+func Signed(key ed25519.PublicKey, msg, sig []byte) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, msg, sig)
+}
 
 // Position is where an entry stands.
 type Position struct {

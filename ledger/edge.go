@@ -18,8 +18,8 @@ func (e Edge) Hashes() []Hash {
 // EdgeOf makes the edge of the given size from what Hashes returned. It proves
 // nothing: compare Root with a verified checkpoint before it is used.
 func EdgeOf(size uint64, hashes []Hash) (Edge, error) {
-	if size > edgeSizeMax {
-		return Edge{}, fmt.Errorf("%w edge: a log ends at %d entries", ErrMalformed, uint64(edgeSizeMax))
+	if size > LogMaxEntries {
+		return Edge{}, fmt.Errorf("%w edge: a log ends at %d entries", ErrMalformed, uint64(LogMaxEntries))
 	}
 	e := Edge{size: size, hashes: make(map[int64]tlog.Hash, len(hashes))}
 	n := 0

@@ -25,7 +25,7 @@ const (
 // Time is when an entry was written, as its writer believed.
 type Time struct {
 	_       struct{} `cbor:",toarray"`
-	WallMs  uint64   // milliseconds since 1970-01-01 UTC
+	WallMs  uint64   // milliseconds since 1970-01-01 UTC, at most WallMaxMs
 	Quality TimeQuality
 	BootMs  uint64 // monotonic milliseconds since the writer's start
 }
@@ -67,6 +67,9 @@ func DecodeEntry(b []byte) (Entry, error) {
 	}
 	if e.Time.Quality > TimeNetwork {
 		return e, fmt.Errorf("%w entry: time quality %d", ErrMalformed, e.Time.Quality)
+	}
+	if e.Time.WallMs > WallMaxMs {
+		return e, fmt.Errorf("%w entry: time %d ms, the limit is %d", ErrMalformed, e.Time.WallMs, uint64(WallMaxMs))
 	}
 	return e, nil
 }

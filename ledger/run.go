@@ -55,8 +55,13 @@ func (r Run) check() error {
 	if n == 0 || n > RunMaxEntries {
 		return fmt.Errorf("%w run of log %s: %d entries, want 1 to %d", ErrMalformed, r.Log, n, RunMaxEntries)
 	}
-	if r.First > edgeSizeMax || r.End.Size != r.First+n {
+	if r.First > LogMaxEntries || r.End.Size != r.First+n {
 		return fmt.Errorf("%w run of log %s: %d entries from %d do not end at %d", ErrMalformed, r.Log, n, r.First, r.End.Size)
+	}
+	// The branch is not signed: left open here, one changed byte of it would look
+	// like a fork to who holds nothing.
+	if r.First == 0 && r.Branch != branchOf(Edge{}) {
+		return fmt.Errorf("%w run of log %s: it begins at 0 and names another branch than the empty log", ErrMalformed, r.Log)
 	}
 	for i, entry := range r.Entries {
 		if _, err := DecodeEntry(entry); err != nil {
@@ -86,8 +91,12 @@ type Log struct {
 // ID is the log's name.
 func (l Log) ID() LogID { return LogIDOf(l.Key) }
 
-// NewRun makes the run that appends entries to the log under key. It changes nothing.
+// NewRun makes the run that appends entries to the log under key. It changes
+// nothing and keeps entries.
 func (l Log) NewRun(key ed25519.PrivateKey, entries [][]byte) (Run, error) {
+	if !bytes.Equal(key.Public().(ed25519.PublicKey), l.Key) {
+		return Run{}, fmt.Errorf("couldn't make a run of log %s: the key is another log's", l.ID())
+	}
 	next, err := l.Edge.Append(leavesOf(entries)...)
 	if err != nil {
 		return Run{}, err
@@ -99,7 +108,10 @@ func (l Log) NewRun(key ed25519.PrivateKey, entries [][]byte) (Run, error) {
 
 // Extend verifies r against what is held and returns the longer log with the
 // entries that are new, in order. Nothing new (a repeat) returns l itself and no
-// entries. The whole run is taken or nothing of it (LEDGER.md §9).
+// entries. The whole run is taken or nothing of it. The entries alias those of r.
+//
+// It cannot judge a run that ends before what is held: whoever keeps older
+// checkpoints compares the run's End with the kept one of that size (LEDGER.md §9).
 func (l Log) Extend(r Run) (Log, [][]byte, error) {
 	if err := r.check(); err != nil {
 		return l, nil, err

@@ -14,9 +14,6 @@ type Edge struct {
 	hashes map[int64]tlog.Hash // by tlog's stored hash index
 }
 
-// edgeSizeMax keeps tlog's int64 arithmetic far from its end.
-const edgeSizeMax = 1 << 48
-
 // Size is the number of entries under the edge.
 func (e Edge) Size() uint64 { return e.size }
 
@@ -31,8 +28,8 @@ func (e Edge) Root() Hash {
 
 // Append returns the edge after the given leaves.
 func (e Edge) Append(leaves ...Hash) (Edge, error) {
-	if e.size+uint64(len(leaves)) > edgeSizeMax {
-		return e, fmt.Errorf("a log ends at %d entries", uint64(edgeSizeMax))
+	if e.size+uint64(len(leaves)) > LogMaxEntries {
+		return e, fmt.Errorf("%w: a log ends at %d entries", ErrMalformed, uint64(LogMaxEntries))
 	}
 	next := Edge{size: e.size, hashes: make(map[int64]tlog.Hash, len(e.hashes)+2*len(leaves))}
 	for k, v := range e.hashes {
@@ -56,16 +53,7 @@ func (e Edge) Append(leaves ...Hash) (Edge, error) {
 // trim forgets what no longer lies on the edge.
 func (e *Edge) trim() {
 	kept := make(map[int64]tlog.Hash, 48)
-	var before uint64
-	for level := 48; level >= 0; level-- {
-		width := uint64(1) << level
-		if e.size&width == 0 {
-			continue
-		}
-		i := tlog.StoredHashIndex(level, int64(before>>level))
-		kept[i] = e.hashes[i]
-		before += width
-	}
+	eachSubtree(e.size, func(at int64) { kept[at] = e.hashes[at] })
 	e.hashes = kept
 }
 

@@ -98,7 +98,7 @@ func (c Certificate) verify(issuer ed25519.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	if !ed25519.Verify(issuer, msg, c.Sig[:]) {
+	if !ledger.Signed(issuer, msg, c.Sig[:]) {
 		return fmt.Errorf("%w: the %s certificate of slot %d is not signed by its issuer", ErrRefused, c.Role, c.Slot)
 	}
 	return nil
@@ -133,6 +133,15 @@ func DecodeChain(b []byte) (Chain, error) {
 		return c, fmt.Errorf("certificate chain: %w", err)
 	}
 	return c, nil
+}
+
+// DecodeGrant reads a grant. It verifies nothing.
+func DecodeGrant(b []byte) (Grant, error) {
+	var g Grant
+	if err := ledger.Decode(b, &g); err != nil {
+		return g, fmt.Errorf("grant: %w", err)
+	}
+	return g, nil
 }
 
 // Stream tells apart the logs that one machine writes at the same time.
@@ -206,13 +215,16 @@ func (g Grant) PublicKey() ed25519.PublicKey { return g.LogKey[:] }
 // Verify checks that the machine signed the grant and that its numbers make sense.
 func (g Grant) Verify(machine ed25519.PublicKey) error {
 	if g.Ordinal == 0 || (g.Ordinal == 1) != (g.Before == nil) {
-		return fmt.Errorf("%w: grant of incarnation %d with or without a predecessor", ErrRefused, g.Ordinal)
+		return fmt.Errorf("%w: incarnation %d: the first has no predecessor, every other has one", ErrRefused, g.Ordinal)
+	}
+	if g.Reason < ReasonEnrolled || g.Reason > ReasonDoubt {
+		return fmt.Errorf("%w: grant for reason %d", ErrRefused, g.Reason)
 	}
 	msg, err := g.signed()
 	if err != nil {
 		return err
 	}
-	if !ed25519.Verify(machine, msg, g.Sig[:]) {
+	if !ledger.Signed(machine, msg, g.Sig[:]) {
 		return fmt.Errorf("%w: the grant of log %s is not signed by the machine", ErrRefused, ledger.LogIDOf(g.PublicKey()))
 	}
 	return nil

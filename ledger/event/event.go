@@ -4,7 +4,9 @@
 package event
 
 import (
+	"crypto/ed25519"
 	"fmt"
+	"strings"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -193,7 +195,7 @@ func (b *LogOpened) Verify(log ledger.LogID) error {
 }
 
 // OpenLog decodes entry 0 of a log and verifies it up to the fleet's public key.
-func OpenLog(fleet []byte, log ledger.LogID, entry0 []byte) (*LogOpened, error) {
+func OpenLog(fleet ed25519.PublicKey, log ledger.LogID, entry0 []byte) (*LogOpened, error) {
 	e, err := ledger.DecodeEntry(entry0)
 	if err != nil {
 		return nil, fmt.Errorf("entry 0 of log %s: %w", log, err)
@@ -223,8 +225,39 @@ type SoftwareStarted struct {
 // Kind returns KindSoftwareStarted.
 func (*SoftwareStarted) Kind() ledger.Kind { return KindSoftwareStarted }
 func (b *SoftwareStarted) check() error {
-	if len(b.Version) == 0 || len(b.Version) > 64 {
-		return bad("version of %d bytes, want 1 to 64", len(b.Version))
+	if len(b.Version) == 0 {
+		return bad("version of 0 bytes, want 1 to 64")
+	}
+	return checkText("version", b.Version, 64)
+}
+
+// checkText keeps out what would let a writer act on its reader's terminal, page
+// or export: control characters, line separators and changes of direction.
+func checkText(what, s string, maxBytes int) error {
+	if len(s) > maxBytes {
+		return bad("%s of %d bytes, want at most %d", what, len(s), maxBytes)
+	}
+	if strings.ContainsFunc(s, hidden) {
+		return bad("%s %q holds a control character", what, s)
+	}
+	return nil
+}
+
+func hidden(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 ||
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+// amountMax bounds every amount of one entry, 10^12 paise: nine million entries at
+// the limit still add up within int64.
+const amountMax ledger.Paise = 1_000_000_000_000
+
+// dayMax is 9999-12-31 in days since 1970-01-01.
+const dayMax = ledger.WallMaxMs / 86_400_000
+
+func checkAsOf(ms uint64) error {
+	if ms > ledger.WallMaxMs {
+		return bad("as of %d ms, the limit is %d", ms, uint64(ledger.WallMaxMs))
 	}
 	return nil
 }

@@ -15,10 +15,13 @@ type MachineEnrolled struct {
 // Kind returns KindMachineEnrolled.
 func (*MachineEnrolled) Kind() ledger.Kind { return KindMachineEnrolled }
 func (b *MachineEnrolled) check() error {
-	if len(b.Name) == 0 || len(b.Name) > 32 || len(b.Place) > 128 {
-		return bad("machine name of %d bytes, place of %d", len(b.Name), len(b.Place))
+	if len(b.Name) == 0 {
+		return bad("machine name of 0 bytes, want 1 to 32")
 	}
-	return nil
+	if err := checkText("machine name", b.Name, 32); err != nil {
+		return err
+	}
+	return checkText("place", b.Place, 128)
 }
 
 // DuesPublished names a dues set: an object that follows this entry everywhere.
@@ -36,6 +39,9 @@ func (*DuesPublished) Kind() ledger.Kind { return KindDuesPublished }
 func (b *DuesPublished) check() error {
 	if b.Bytes == 0 || b.Bytes > ledger.ObjectMaxBytes {
 		return bad("object of %d bytes, want 1 to %d", b.Bytes, ledger.ObjectMaxBytes)
+	}
+	if err := checkAsOf(b.AsOfMs); err != nil {
+		return err
 	}
 	return checkBiller(b.Biller)
 }

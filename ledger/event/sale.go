@@ -19,13 +19,6 @@ const (
 	English Language = 2
 )
 
-// BillKeyBytes is the length of bill and account keys.
-const BillKeyBytes = 16
-
-// BillKey names a bill, or an account, without telling the consumer number:
-// HMAC under the fleet's pepper (LEDGER.md §6, Bill keys).
-type BillKey [BillKeyBytes]byte
-
 // SurplusRule is the biller's word on money beyond what is due.
 type SurplusRule uint8
 
@@ -77,8 +70,14 @@ func (b *BillSelected) check() error {
 	if err := checkBiller(b.Biller); err != nil {
 		return err
 	}
-	if b.Due <= 0 || b.Source != SourceDues {
+	if b.Due <= 0 || b.Due > amountMax || b.Source != SourceDues {
 		return bad("due %d paise from source %d", b.Due, b.Source)
+	}
+	if b.DueDay > dayMax {
+		return bad("due on day %d, the limit is %d", b.DueDay, uint32(dayMax))
+	}
+	if err := checkAsOf(b.AsOfMs); err != nil {
+		return err
 	}
 	return checkSurplusRule(b.Surplus)
 }
@@ -86,6 +85,13 @@ func (b *BillSelected) check() error {
 func checkBiller(biller string) error {
 	if len(biller) == 0 || len(biller) > 32 {
 		return bad("biller of %d bytes, want 1 to 32", len(biller))
+	}
+	for i := range len(biller) {
+		// Billers name accounts in exports: nothing that could end a name or a line.
+		c := biller[i]
+		if c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return bad("biller %q, want letters, digits and hyphens", biller)
+		}
 	}
 	return nil
 }
@@ -156,7 +162,7 @@ func (b *PaymentCommitted) check() error {
 	if err := checkSurplusRule(b.Rule); err != nil {
 		return err
 	}
-	if b.Tender != TenderCash || b.Due <= 0 || b.Applied <= 0 || b.Surplus < 0 || b.Applied > b.Due {
+	if b.Tender != TenderCash || b.Due <= 0 || b.Due > amountMax || b.Applied <= 0 || b.Surplus < 0 || b.Surplus > amountMax || b.Applied > b.Due {
 		return bad("tender %d: %d of %d paise applied, %d surplus", b.Tender, b.Applied, b.Due, b.Surplus)
 	}
 	if sum, err := b.Applied.Add(b.Surplus); err != nil || sum != b.Tendered {
@@ -193,8 +199,13 @@ type SlipIssued struct {
 // Kind returns KindSlipIssued.
 func (*SlipIssued) Kind() ledger.Kind { return KindSlipIssued }
 func (b *SlipIssued) check() error {
-	if b.Amount <= 0 || len(b.Biller) > 32 || (b.Biller == "") != (b.Bill == nil) {
+	if b.Amount <= 0 || b.Amount > amountMax || (b.Biller == "") != (b.Bill == nil) {
 		return bad("slip of %d paise, biller %q", b.Amount, b.Biller)
+	}
+	if b.Bill != nil {
+		if err := checkBiller(b.Biller); err != nil {
+			return err
+		}
 	}
 	return checkNotes(b.Notes)
 }

@@ -21,7 +21,8 @@ import (
 // Limits of the format.
 const (
 	qrPrefix         = "RASID1:"
-	qrMaxChars       = 4296 // what a version-40 QR code holds in alphanumeric mode
+	qrMaxChars       = 3391 // what a version-40 QR code of level M holds in alphanumeric mode
+	receiptMaxBytes  = ledger.EntryMaxBytes + 512
 	consumerMaxBytes = 32
 	nonceBytes       = 16
 )
@@ -112,7 +113,7 @@ func Sign(key ed25519.PrivateKey, c Claim) ([]byte, error) {
 }
 
 func (c Claim) check() error {
-	if c.Index >= c.Size {
+	if c.Index >= c.Size || c.Size > ledger.LogMaxEntries {
 		return fmt.Errorf("%w receipt: entry %d under a checkpoint of %d", ledger.ErrMalformed, c.Index, c.Size)
 	}
 	if _, err := ledger.DecodeEntry(c.Entry); err != nil {
@@ -123,29 +124,32 @@ func (c Claim) check() error {
 
 // Verify reads a receipt and checks its signature by the log key.
 func Verify(key ed25519.PublicKey, b []byte) (Claim, error) {
-	var c Claim
+	if len(b) > receiptMaxBytes {
+		return Claim{}, fmt.Errorf("%w receipt: %d bytes, the limit is %d", ledger.ErrMalformed, len(b), receiptMaxBytes)
+	}
 	if len(b) == 0 || b[0] != coseTag {
-		return c, fmt.Errorf("%w receipt: it does not begin with the COSE_Sign1 tag", ledger.ErrMalformed)
+		return Claim{}, fmt.Errorf("%w receipt: it does not begin with the COSE_Sign1 tag", ledger.ErrMalformed)
 	}
 	var s coseSign1
 	if err := ledger.Decode(b[1:], &s); err != nil {
-		return c, fmt.Errorf("receipt: %w", err)
+		return Claim{}, fmt.Errorf("receipt: %w", err)
 	}
 	if !bytes.Equal(s.Protected, protectedHeader[:]) {
-		return c, fmt.Errorf("%w receipt: the protected header is not {1: -8}", ledger.ErrMalformed)
+		return Claim{}, fmt.Errorf("%w receipt: the protected header is not {1: -8}", ledger.ErrMalformed)
 	}
+	var c Claim
 	if err := ledger.Decode(s.Payload, &c); err != nil {
-		return c, fmt.Errorf("receipt payload: %w", err)
+		return Claim{}, fmt.Errorf("receipt payload: %w", err)
 	}
 	if err := c.check(); err != nil {
-		return c, err
+		return Claim{}, err
 	}
 	msg, err := toBeSigned(s.Payload)
 	if err != nil {
-		return c, err
+		return Claim{}, err
 	}
-	if c.Log != ledger.LogIDOf(key) || !ed25519.Verify(key, msg, s.Signature) {
-		return c, fmt.Errorf("%w: the log key did not sign it", ErrRefused)
+	if c.Log != ledger.LogIDOf(key) || !ledger.Signed(key, msg, s.Signature) {
+		return Claim{}, fmt.Errorf("%w: the log key did not sign it", ErrRefused)
 	}
 	return c, nil
 }
@@ -180,13 +184,20 @@ func (p Proof) Text() (string, error) {
 }
 
 func (p Proof) check() error {
-	if len(p.Consumer) > consumerMaxBytes || strings.TrimSpace(p.Consumer) != p.Consumer {
-		return fmt.Errorf("%w QR text: consumer number of %d bytes", ledger.ErrMalformed, len(p.Consumer))
+	if len(p.Consumer) > consumerMaxBytes {
+		return fmt.Errorf("%w QR text: consumer number of %d bytes, the limit is %d", ledger.ErrMalformed, len(p.Consumer), consumerMaxBytes)
+	}
+	for i := range len(p.Consumer) {
+		// It is printed and shown to people before anything is verified.
+		if p.Consumer[i] <= ' ' || p.Consumer[i] > '~' {
+			return fmt.Errorf("%w QR text: consumer number %q, want printable ASCII without spaces", ledger.ErrMalformed, p.Consumer)
+		}
 	}
 	return nil
 }
 
-// ParseText reads a QR text. It verifies nothing; damage is named by its place.
+// ParseText reads a QR text, with or without space around it: base45 never ends in
+// a space, though it has one. It verifies nothing; damage is named by its place.
 func ParseText(text string) (Proof, error) {
 	var p Proof
 	text = strings.TrimSpace(text)
@@ -201,9 +212,12 @@ func ParseText(text string) (Proof, error) {
 		return p, fmt.Errorf("%w QR text: %w", ledger.ErrMalformed, err)
 	}
 	if err := ledger.Decode(b, &p); err != nil {
-		return p, fmt.Errorf("QR text: %w", err)
+		return Proof{}, fmt.Errorf("QR text: %w", err)
 	}
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return Proof{}, err
+	}
+	return p, nil
 }
 
 // Verified is what a QR text proves: that this kiosk's log says so. Revocation is
@@ -235,7 +249,7 @@ func (p Proof) Verify(fleet ed25519.PublicKey) (Verified, error) {
 		return v, err
 	}
 	if ConsumerHash(p.Consumer, p.Nonce) != claim.Consumer {
-		return v, fmt.Errorf("%w: it was given for another consumer number than %s", ErrRefused, p.Consumer)
+		return v, fmt.Errorf("%w: it was given for another consumer number than %q", ErrRefused, p.Consumer)
 	}
 	entry, err := ledger.DecodeEntry(claim.Entry)
 	if err != nil {

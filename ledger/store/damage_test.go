@@ -1,0 +1,277 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/journal"
+	"rasid/ledger/store"
+	"rasid/ledger/storetest"
+)
+
+// damageWorld is a folder with some entries of its own and of a neighbour.
+type damageWorld struct {
+	cfg     store.Config
+	me      storetest.Machine
+	peer    *storetest.Author
+	entries uint64
+}
+
+func newDamageWorld(t *testing.T) damageWorld {
+	t.Helper()
+	fleet, err := storetest.NewFleet("damage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := fleet.Machine(cert.RoleKiosk, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbour, err := fleet.Machine(cert.RoleKiosk, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := damageWorld{me: me, cfg: store.Config{Dir: t.TempDir(), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey), SegmentBytes: 2000}}
+	if w.peer, err = storetest.NewAuthor(neighbour); err != nil {
+		t.Fatal(err)
+	}
+	w.append(t, 21)
+	w.entries = 21
+	return w
+}
+
+// append opens the store, commits n entries one by one, ingests the neighbour's
+// runs and closes it.
+func (w damageWorld) append(t *testing.T, n int) {
+	t.Helper()
+	s, err := store.Open(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := s.OpenOwn(w.me.LogKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for range n {
+		_, err := writer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
+			e, err := storetest.Sale(first)
+			if first == 0 {
+				e, err = w.me.Open()
+			}
+			return []ledger.Entry{e}, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Ingest(ctx, w.peer.Runs); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := errors.Join(<-ended, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w damageWorld) path(parts ...string) string {
+	return filepath.Join(append([]string{w.cfg.Dir}, parts...)...)
+}
+
+func (w damageWorld) segment(number string) string {
+	return w.path("own", w.me.ID().String(), number+".journal")
+}
+
+func sstables(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no tables in %s (%v): the test needs some", dir, err)
+	}
+	return found
+}
+
+func do(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func flip(path string, at int) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	b[(at+len(b))%len(b)] ^= 4
+	return os.WriteFile(path, b, 0o600)
+}
+
+// The index of own logs is nothing but an index: whatever happens to it, opening
+// gives back everything.
+func TestOwnIndexIsRebuilt(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, damageWorld, string){
+		"gone": func(t *testing.T, _ damageWorld, index string) { do(t, os.RemoveAll(index)) },
+		"manifest gone": func(t *testing.T, _ damageWorld, index string) {
+			sstables(t, index)
+			do(t, os.Remove(index+"/MANIFEST"))
+		},
+		"manifest empty":    func(t *testing.T, _ damageWorld, index string) { do(t, os.Truncate(index+"/MANIFEST", 0)) },
+		"key registry gone": func(t *testing.T, _ damageWorld, index string) { do(t, os.Truncate(index+"/KEYREGISTRY", 0)) },
+		"table gone":        func(t *testing.T, _ damageWorld, index string) { do(t, os.Remove(sstables(t, index)[0])) },
+		"table flipped":     func(t *testing.T, _ damageWorld, index string) { do(t, flip(sstables(t, index)[0], 200)) },
+		"table zeroed": func(t *testing.T, _ damageWorld, index string) {
+			path := sstables(t, index)[0]
+			info, err := os.Stat(path)
+			do(t, err, os.WriteFile(path, make([]byte, info.Size()), 0o600))
+		},
+		"older": func(t *testing.T, w damageWorld, index string) {
+			kept := filepath.Join(t.TempDir(), "index")
+			do(t, os.CopyFS(kept, os.DirFS(index)))
+			w.append(t, 10)
+			do(t, os.RemoveAll(index), os.CopyFS(index, os.DirFS(kept)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			damage(t, w, w.path("own", "index"))
+			s, err := store.Open(w.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { do(t, s.Close()) }()
+			info, _ := s.Log(w.me.ID())
+			if info.End.Size < w.entries {
+				t.Fatalf("%d entries, want %d", info.End.Size, w.entries)
+			}
+			seen := uint64(0)
+			do(t, s.Range(w.me.ID(), 0, info.End.Size, func(i uint64, entry []byte) error {
+				seen++
+				e, err := storetest.Sale(i)
+				if i == 0 {
+					e, err = w.me.Open()
+				}
+				want, encodeErr := ledger.EncodeEntry(e)
+				if !bytes.Equal(entry, want) {
+					t.Errorf("entry %d differs", i)
+				}
+				return errors.Join(err, encodeErr)
+			}))
+			if seen != info.End.Size {
+				t.Fatalf("%d of %d entries read", seen, info.End.Size)
+			}
+		})
+	}
+}
+
+// A journal that is damaged, or shorter than its index shows it was, is refused
+// whole and left as it is.
+func TestJournalIsRefused(t *testing.T) {
+	cutRecord := func(t *testing.T, path string) {
+		b, err := os.ReadFile(path)
+		do(t, err)
+		do(t, os.Truncate(path, int64(len(b)-1)))
+	}
+	for name, c := range map[string]struct {
+		damage func(*testing.T, damageWorld)
+		doubt  bool // else damage
+	}{
+		"bit in a record":     {func(t *testing.T, w damageWorld) { do(t, flip(w.segment("00000001"), 300)) }, false},
+		"segment gone":        {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment("00000001"))) }, false},
+		"last segment gone":   {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment(w.last(t)))) }, true},
+		"last record torn":    {func(t *testing.T, w damageWorld) { cutRecord(t, w.segment(w.last(t))) }, true},
+		"last record flipped": {func(t *testing.T, w damageWorld) { do(t, flip(w.segment(w.last(t)), -3)) }, true},
+		"journal emptied": {func(t *testing.T, w damageWorld) {
+			do(t, os.RemoveAll(w.path("own", w.me.ID().String())), os.Mkdir(w.path("own", w.me.ID().String()), 0o700))
+		}, true},
+		"journal gone": {func(t *testing.T, w damageWorld) { do(t, os.RemoveAll(w.path("own", w.me.ID().String()))) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			c.damage(t, w)
+			before, _ := os.ReadFile(w.segment(w.last(t)))
+			for range 2 { // the second start says the same
+				s, err := store.Open(w.cfg)
+				if err == nil {
+					do(t, s.Close())
+					t.Fatal("it opened")
+				}
+				var damage *journal.DamageError
+				if c.doubt != errors.Is(err, store.ErrInDoubt) || c.doubt == errors.As(err, &damage) {
+					t.Fatalf("error %v", err)
+				}
+				if !strings.Contains(err.Error(), w.me.ID().String()) {
+					t.Errorf("%q does not name the log", err)
+				}
+			}
+			after, _ := os.ReadFile(w.segment(w.last(t)))
+			if len(before) > 0 && !bytes.Equal(before, after) {
+				t.Error("refusing changed the journal")
+			}
+		})
+	}
+}
+
+func (w damageWorld) last(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob(w.segment("*"))
+	do(t, err)
+	if len(found) == 0 {
+		return "00000001"
+	}
+	return strings.TrimSuffix(filepath.Base(found[len(found)-1]), ".journal")
+}
+
+// Nothing here can rebuild the neighbours' index, so it is refused with the remedy,
+// and its tables stay.
+func TestPeersIndexIsRefused(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, string){
+		"manifest gone": func(t *testing.T, index string) { do(t, os.Remove(index+"/MANIFEST")) },
+		"table flipped": func(t *testing.T, index string) { do(t, flip(sstables(t, index)[0], 200)) },
+		"table cut":     func(t *testing.T, index string) { do(t, os.Truncate(sstables(t, index)[0], 100)) },
+		"table gone":    func(t *testing.T, index string) { do(t, os.Remove(sstables(t, index)[0])) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			index := w.path("peers", "index")
+			damage(t, index)
+			tables, err := filepath.Glob(index + "/*.sst")
+			do(t, err)
+			s, err := store.Open(w.cfg)
+			if err == nil {
+				do(t, s.Close())
+				t.Fatal("it opened")
+			}
+			if !strings.Contains(err.Error(), "move the folder "+index+" elsewhere") {
+				t.Errorf("%q does not say what to do", err)
+			}
+			if left, _ := filepath.Glob(index + "/*.sst"); len(left) != len(tables) {
+				t.Fatalf("%d tables left of %d", len(left), len(tables))
+			}
+			do(t, os.Rename(index, index+".old"))
+			w.append(t, 1)
+		})
+	}
+}
+
+// A neighbour that holds more of our log than we do proves that our folder was
+// restored from an old copy, or lost.
+func TestOwnLogAtNeighbours(t *testing.T) {
+	w := newDamageWorld(t)
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	defer func() { do(t, s.Close()) }()
+	if _, err := s.OpenOwn(w.peer.LogKey); !errors.Is(err, store.ErrInDoubt) {
+		t.Fatalf("error %v", err)
+	}
+}

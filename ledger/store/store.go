@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"rasid/ledger"
+	"rasid/ledger/journal"
+)
+
+// ErrNotHeld is returned when the log, entry or checkpoint asked for is not held.
+var ErrNotHeld = errors.New("not held")
+
+// ErrInDoubt is returned when something shows that an own log was longer than its
+// journal now says. To go on would sign positions twice, so nothing is opened.
+var ErrInDoubt = errors.New("the log is in doubt: its journal is shorter than it was")
+
+// ErrStopped is returned by Commit when Run has ended.
+var ErrStopped = errors.New("the store has stopped")
+
+// Config is what a store needs. All fields but Log and Disk must be set.
+type Config struct {
+	Dir     string            // the data folder; created where there is none
+	Fleet   ed25519.PublicKey // every log held is certified up to this key
+	Machine ed25519.PublicKey // whose folder it is
+	Log     *slog.Logger      // nil: silent
+	Disk    journal.Disk      // under the journals; nil: the machine's own
+	// SegmentBytes is the journals' segment size; 0, and in the field always, means
+	// journal.SegmentMaxBytes.
+	SegmentBytes int64
+}
+
+func (c *Config) validate() error {
+	if c.Dir == "" || len(c.Fleet) != ed25519.PublicKeySize || len(c.Machine) != ed25519.PublicKeySize {
+		return errors.New("couldn't open the store: folder, fleet key and machine key must be given")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Store holds logs and objects.
+type Store struct {
+	cfg     Config
+	lock    *os.File
+	own     *index
+	peers   *index
+	objects objects
+	ingest  sync.Mutex // one writer of peers at a time
+
+	mu      sync.RWMutex // guards what follows
+	logs    map[ledger.LogID]*held
+	forks   []Fork
+	writers []*Writer
+	updates map[chan struct{}]bool
+	running bool
+	fatal   error         // why nothing can be made durable any more
+	failed  chan struct{} // closed when fatal is set
+}
+
+// Open opens the data folder, or makes one, and recovers everything that was
+// acknowledged. It returns ErrInUse, ErrForeign, ErrInDoubt or a
+// *journal.DamageError where that applies, and then has lost nothing. Nothing runs
+// yet but Badger's own housekeeping.
+func Open(cfg Config) (*Store, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't open the store in %s: %w", cfg.Dir, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if s.lock, err = lockFolder(s.cfg.Dir); err != nil {
+		return err
+	}
+	if err := checkOwner(s.cfg.Dir, s.cfg.Machine, s.cfg.Fleet); err != nil {
+		return err
+	}
+	for _, name := range []string{ownName, peersName, objectsName} {
+		if err := makeDir(filepath.Join(s.cfg.Dir, name)); err != nil {
+			return err
+		}
+	}
+	if err := s.objects.open(filepath.Join(s.cfg.Dir, objectsName)); err != nil {
+		return err
+	}
+	if err := s.openOwn(); err != nil {
+		return err
+	}
+	return s.openPeers()
+}
+
+// openOwn recovers the own logs. An index that is damaged is moved aside and built
+// anew, for the journals hold everything that is in it.
+func (s *Store) openOwn() error {
+	path := filepath.Join(s.cfg.Dir, ownName, indexName)
+	err := s.recoverOwn(path)
+	if !errors.Is(err, errDamagedIndex) {
+		return err
+	}
+	s.cfg.Log.Warn("rebuilding the index of own logs from their journals", "error", err)
+	if err := s.closeOwn(); err != nil {
+		s.cfg.Log.Warn("couldn't close the damaged index", "error", err)
+	}
+	aside := path + ".damaged" // one is enough to find out why
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.recoverOwn(path)
+}
+
+func (s *Store) closeOwn() error {
+	var errs []error
+	for _, w := range s.writers {
+		errs = append(errs, w.journal.Close())
+	}
+	s.writers, s.logs = nil, map[ledger.LogID]*held{}
+	if s.own != nil {
+		errs = append(errs, s.own.close())
+		s.own = nil
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) recoverOwn(path string) error {
+	var err error
+	if s.own, err = openIndex(path, ownMemTableBytes, false, s.cfg.Log); err != nil {
+		return err
+	}
+	folders, err := os.ReadDir(filepath.Join(s.cfg.Dir, ownName))
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		id, err := ledger.ParseLogID(f.Name())
+		if err != nil {
+			continue // the index
+		}
+		if _, err := s.openWriter(id, nil); err != nil {
+			return err
+		}
+	}
+	ids, err := s.own.ids()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if s.logs[id] == nil {
+			return fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
+		}
+	}
+	named, err := s.own.objects()
+	s.objects.name(named...)
+	return err
+}
+
+func (s *Store) journalDir(id ledger.LogID) string {
+	return filepath.Join(s.cfg.Dir, ownName, id.String())
+}
+
+// openPeers loads how far others' logs are held.
+func (s *Store) openPeers() error {
+	path := filepath.Join(s.cfg.Dir, peersName, indexName)
+	err := s.loadPeers(path)
+	if errors.Is(err, errDamagedIndex) {
+		return fmt.Errorf("%w; move the folder %s elsewhere and start again: neighbours and office will send what was in it", err, path)
+	}
+	return err
+}
+
+func (s *Store) loadPeers(path string) error {
+	var err error
+	if s.peers, err = openIndex(path, peersMemTableBytes, true, s.cfg.Log); err != nil {
+		return err
+	}
+	logs, err := s.peers.logs()
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if own := s.logs[l.ID()]; own != nil {
+			if own.log.End.Size < l.End.Size {
+				return inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
+			}
+			continue
+		}
+		h := &held{index: s.peers, log: l}
+		if h.opened, err = s.readOpened(h); err != nil {
+			return err
+		}
+		s.logs[l.ID()] = h
+	}
+	named, err := s.peers.objects()
+	if err != nil {
+		return err
+	}
+	s.objects.name(named...)
+	s.forks, err = s.peers.forks()
+	return err
+}
+
+func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
+	return fmt.Errorf("own log %s: the journal ends at %d, but %s: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Sprintf(format, args...), ErrInDoubt)
+}
+
+// Run commits what Writers are given until ctx ends, then returns nil. Any other
+// return means that nobody knows what is durable: stop the process and open the
+// store anew. Call it once.
+func (s *Store) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.running || s.fatal != nil {
+		s.mu.Unlock()
+		return errors.Join(errors.New("couldn't run the store: it ran before"), s.fatal)
+	}
+	s.running = true
+	writers := s.writers
+	s.mu.Unlock()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, w := range writers {
+		wg.Go(func() {
+			if err := w.run(ctx); err != nil {
+				s.fail(err)
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.failed:
+	}
+	cancel()
+	wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+	return s.fatal
+}
+
+// fail records the first error after which nothing can be made durable.
+func (s *Store) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fatal == nil {
+		s.fatal = err
+		close(s.failed)
+	}
+}
+
+// Close lets go of the folder. Run must have returned and no other call may be
+// under way.
+func (s *Store) Close() error {
+	s.mu.RLock()
+	running := s.running
+	s.mu.RUnlock()
+	if running {
+		return errors.New("couldn't close the store: Run has not returned")
+	}
+	s.fail(ErrStopped)
+	for _, w := range s.writers {
+		w.stop()
+	}
+	errs := []error{s.closeOwn()}
+	if s.peers != nil {
+		errs = append(errs, s.peers.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Updates returns a channel that has a token whenever logs or objects have durably
+// grown since it was last read, and a function that ends it. Tokens coalesce.
+func (s *Store) Updates() (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.updates[c] = true
+	return c, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.updates, c)
+	}
+}
+
+func (s *Store) notify() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for c := range s.updates {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}

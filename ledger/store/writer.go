@@ -1,0 +1,331 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"sync"
+
+	"rasid/ledger"
+	"rasid/ledger/event"
+	"rasid/ledger/journal"
+)
+
+// errEnough ends a walk early.
+var errEnough = errors.New("enough")
+
+// Writer appends to one own log.
+type Writer struct {
+	store    *Store
+	id       ledger.LogID
+	key      ed25519.PrivateKey // nil until OpenOwn
+	journal  *journal.Journal
+	requests chan *request
+	stopOnce sync.Once
+	stopped  chan struct{}
+}
+
+// Committed says what one Commit appended. It is durable.
+type Committed struct {
+	First   uint64            // index of the first entry
+	Entries [][]byte          // this call's own, as stored
+	End     ledger.Checkpoint // of the batch that they are part of
+}
+
+type request struct {
+	build   func(first uint64) ([]ledger.Entry, error)
+	first   uint64
+	entries [][]byte
+	bytes   int
+	done    chan answer // has room for one
+}
+
+type answer struct {
+	end ledger.Checkpoint
+	err error
+}
+
+// OpenOwn returns the writer of the log that key signs, creating the log's journal
+// if there is none. Call it before Run, once for each log. ErrInDoubt when a
+// neighbour holds entries of a log that has no journal here.
+func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
+	public := key.Public().(ed25519.PublicKey)
+	id := ledger.LogIDOf(public)
+	s.mu.RLock()
+	running, h, fatal := s.running, s.logs[id], s.fatal
+	s.mu.RUnlock()
+	if running || fatal != nil {
+		return nil, fmt.Errorf("couldn't open log %s for writing: the store runs or has stopped", id)
+	}
+	if h != nil && !h.own {
+		return nil, inDoubt(id, 0, "a neighbour sent %d entries", h.log.End.Size)
+	}
+	for _, w := range s.writers {
+		if w.id != id {
+			continue
+		}
+		if w.key != nil {
+			return nil, fmt.Errorf("couldn't open log %s for writing: it is open already", id)
+		}
+		w.key = key
+		s.mu.Lock()
+		h.log.Key = public // an empty journal does not tell it
+		s.mu.Unlock()
+		return w, nil
+	}
+	w, err := s.openWriter(id, public)
+	if err != nil {
+		return nil, err
+	}
+	w.key = key
+	return w, nil
+}
+
+// openWriter opens the log's journal and replays it into the index.
+func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, error) {
+	h := held{own: true, index: s.own, log: ledger.Log{Key: public}}
+	j, rec, err := journal.Open(journal.Config{
+		Dir: s.journalDir(id), Log: id, Disk: s.cfg.Disk, SegmentBytes: s.cfg.SegmentBytes,
+		Each: func(payload []byte) (err error) {
+			h, err = s.replay(id, h, payload)
+			return err
+		},
+		// What the index holds was acknowledged, so it tells rot from a torn write.
+		Drop: func(journal.Torn) error { return s.checkDoubt(id, h.log.End.Size) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkDoubt(id, h.log.End.Size); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	if rec.Torn != nil {
+		s.cfg.Log.Warn("dropped a torn last record of a journal", "path", rec.Torn.Path, "offset", rec.Torn.Offset, "bytes", rec.Torn.Bytes, "reason", rec.Torn.Reason)
+	}
+	w := &Writer{store: s, id: id, journal: j, requests: make(chan *request), stopped: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logs[id] = &h
+	s.writers = append(s.writers, w)
+	return w, nil
+}
+
+// replay applies one journal record; the index gets what it lacks.
+func (s *Store) replay(id ledger.LogID, h held, payload []byte) (held, error) {
+	run, err := ledger.DecodeRun(payload)
+	if err != nil {
+		return h, err
+	}
+	if run.Log != id || run.First != h.log.End.Size {
+		return h, fmt.Errorf("%w: a run of log %s from %d, want log %s from %d", ledger.ErrMalformed, run.Log, run.First, id, h.log.End.Size)
+	}
+	g, h, err := s.grow(h, run)
+	if err != nil {
+		return h, err
+	}
+	same, err := s.own.holds(g)
+	if err != nil || same {
+		return h, err
+	}
+	return h, s.own.put(g)
+}
+
+// checkDoubt refuses an index that holds more of an own log than its journal.
+func (s *Store) checkDoubt(id ledger.LogID, size uint64) error {
+	more, err := s.own.beyond(id, size)
+	if err == nil && more {
+		err = inDoubt(id, size, "the index holds more")
+	}
+	return err
+}
+
+// ID is the log's name.
+func (w *Writer) ID() ledger.LogID { return w.id }
+
+// Size is how many entries are durable.
+func (w *Writer) Size() uint64 { return w.held().log.End.Size }
+
+func (w *Writer) held() held {
+	w.store.mu.RLock()
+	defer w.store.mu.RUnlock()
+	return *w.store.logs[w.id]
+}
+
+// Commit calls build once, with the index that its first entry will get, and
+// appends what it returns as part of one batch: at most ledger.BatchMaxEntries from
+// all Commits that wait, all or nothing, one sync, one checkpoint. It returns when
+// the batch is durable. The first entry of a log must open it.
+//
+// build runs in the committer's goroutine and must be quick and pure; its error is
+// returned, and nothing is appended. When ctx ends before build began, nothing was
+// appended either; once it began, Commit waits for the outcome whatever ctx says.
+// Any other error means that Run has ended or is about to: whether the entries are
+// durable is known after the next Open. Commit waits until Run is called.
+func (w *Writer) Commit(ctx context.Context, build func(first uint64) ([]ledger.Entry, error)) (Committed, error) {
+	r := &request{build: build, done: make(chan answer, 1)}
+	select {
+	case w.requests <- r:
+	case <-ctx.Done():
+		return Committed{}, fmt.Errorf("couldn't commit to log %s: %w", w.id, context.Cause(ctx))
+	case <-w.stopped:
+		return Committed{}, w.errStopped()
+	}
+	a := <-r.done
+	if a.err != nil {
+		return Committed{}, fmt.Errorf("couldn't commit to log %s: %w", w.id, a.err)
+	}
+	return Committed{First: r.first, Entries: r.entries, End: a.end}, nil
+}
+
+func (w *Writer) errStopped() error {
+	w.store.mu.RLock()
+	defer w.store.mu.RUnlock()
+	if fatal := w.store.fatal; fatal != nil && !errors.Is(fatal, ErrStopped) {
+		return fmt.Errorf("couldn't commit to log %s: %w: %w", w.id, ErrStopped, fatal)
+	}
+	return fmt.Errorf("couldn't commit to log %s: %w", w.id, ErrStopped)
+}
+
+func (w *Writer) stop() { w.stopOnce.Do(func() { close(w.stopped) }) }
+
+// run is the committer. It returns nil when ctx ends and an error when the durable
+// state is unknown.
+func (w *Writer) run(ctx context.Context) error {
+	defer w.stop()
+	if w.key == nil {
+		return nil // a log of this node that nobody opened for writing
+	}
+	var carry *request
+	for {
+		var batch []*request
+		batch, carry = w.gather(ctx, carry)
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := w.commit(batch); err != nil {
+			if carry != nil {
+				carry.done <- answer{err: err}
+			}
+			return err
+		}
+	}
+}
+
+// gather waits for a request and takes all that wait. One that does not fit is
+// carried into the next batch, where it gets the very index that its build was
+// given.
+func (w *Writer) gather(ctx context.Context, carry *request) (batch []*request, next *request) {
+	first, count, size := w.held().log.End.Size, 0, runFixedBytes
+	for r := carry; ; r = nil {
+		if r == nil {
+			if r = w.receive(ctx, len(batch) == 0); r == nil {
+				return batch, nil
+			}
+			if err := w.prepare(r, first+uint64(count)); err != nil {
+				r.done <- answer{err: err}
+				continue
+			}
+		}
+		if count+len(r.entries) > ledger.BatchMaxEntries || size+r.bytes > ledger.RunMaxBytes {
+			return batch, r
+		}
+		batch = append(batch, r)
+		count += len(r.entries)
+		size += r.bytes
+		if count == ledger.BatchMaxEntries {
+			return batch, nil
+		}
+	}
+}
+
+// receive takes a request; nil when none waits and it may not wait, or ctx ends.
+func (w *Writer) receive(ctx context.Context, wait bool) *request {
+	if !wait {
+		select {
+		case r := <-w.requests:
+			return r
+		default:
+			return nil
+		}
+	}
+	select {
+	case r := <-w.requests:
+		return r
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// prepare runs build and encodes what it returns.
+func (w *Writer) prepare(r *request, first uint64) error {
+	entries, err := r.build(first)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 || len(entries) > ledger.BatchMaxEntries {
+		return fmt.Errorf("%d entries in one commit, want 1 to %d", len(entries), ledger.BatchMaxEntries)
+	}
+	r.first = first
+	for _, e := range entries {
+		b, err := ledger.EncodeEntry(e)
+		if err != nil {
+			return err
+		}
+		r.entries = append(r.entries, b)
+		r.bytes += len(b) + entryExtraBytes
+	}
+	if r.bytes > ledger.RunMaxBytes-runFixedBytes {
+		return fmt.Errorf("%d bytes in one commit, the limit is %d", r.bytes, ledger.RunMaxBytes-runFixedBytes)
+	}
+	if first == 0 {
+		_, err = event.OpenLog(w.store.cfg.Fleet, w.id, r.entries[0])
+	}
+	return err
+}
+
+// commit makes the batch durable, answers it, and then indexes it.
+func (w *Writer) commit(batch []*request) error {
+	g, err := w.append(batch)
+	for _, r := range batch {
+		r.done <- answer{end: g.log.End, err: err}
+	}
+	if err != nil {
+		return err
+	}
+	w.store.notify()
+	if err := w.store.own.put(g); err != nil {
+		return err
+	}
+	h := w.held()
+	h.pending = nil
+	w.store.publish(h, growth{})
+	return nil
+}
+
+// append signs the batch and appends it to the journal; only then readers see it.
+func (w *Writer) append(batch []*request) (growth, error) {
+	var entries [][]byte
+	for _, r := range batch {
+		entries = append(entries, r.entries...)
+	}
+	before := w.held()
+	run, err := before.log.NewRun(w.key, entries)
+	if err != nil {
+		return growth{}, err
+	}
+	payload, err := run.Encode()
+	if err != nil {
+		return growth{}, err
+	}
+	g, after, err := w.store.grow(before, run)
+	if err != nil {
+		return growth{}, err
+	}
+	if err := w.journal.Append(payload); err != nil {
+		return growth{}, err
+	}
+	after.pending = &g
+	w.store.publish(after, g)
+	return g, nil
+}

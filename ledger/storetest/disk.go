@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+
+	"rasid/ledger/journal"
+)
+
+// Failure says how a step fails.
+type Failure int
+
+// The failures.
+const (
+	Failed             Failure = iota // nothing happened
+	FailedButPersisted                // it happened, and said it had not
+	FailedHalf                        // half the bytes were written; else as Failed
+)
+
+// String names the failure.
+func (f Failure) String() string {
+	return [...]string{"failed", "failed but persisted", "failed half-way"}[f]
+}
+
+// ErrInjected is what a step fails with.
+var ErrInjected = errors.New("injected failure")
+
+// Disk is the machine's disk under a journal. Once told to, one step fails and every
+// later one does nothing, as if the process had been killed there. Crash then
+// takes back some of what was never synced, as a power cut does.
+type Disk struct {
+	mu      sync.Mutex
+	steps   int
+	failAt  int // 0: never
+	failure Failure
+	failed  string // the step that failed
+	late    []string
+	files   map[string]*extent
+	renamed [][2]string // not yet durable
+	os      journal.OSDisk
+}
+
+type extent struct{ written, synced int64 }
+
+// FailAt makes the n-th durable step from now fail; the first is 1.
+func (d *Disk) FailAt(n int, f Failure) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failAt, d.failure = d.steps+n, f
+}
+
+// Restart ends the failure, as starting the process again on the same machine does:
+// what was written is readable, and as little of it is durable as before.
+func (d *Disk) Restart() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed, d.late, d.failAt = "", nil, 0
+}
+
+// Steps is how many durable steps were asked for.
+func (d *Disk) Steps() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.steps
+}
+
+// Failed names the step that failed, empty if none did, and what was asked for
+// after it: anything there is a bug, for a failed sync must never be retried.
+func (d *Disk) Failed() (step string, late []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed, d.late
+}
+
+// step counts, and decides whether do is done and what is returned. d.mu is held.
+func (d *Disk) step(name string, do, half func() error) error {
+	d.steps++
+	if d.failed != "" {
+		d.late = append(d.late, name)
+		return fmt.Errorf("%s after the failure of %s: %w", name, d.failed, ErrInjected)
+	}
+	if d.steps != d.failAt {
+		return do()
+	}
+	d.failed = name
+	var err error
+	switch {
+	case d.failure == FailedButPersisted:
+		err = do()
+	case d.failure == FailedHalf && half != nil:
+		err = half()
+	}
+	return errors.Join(fmt.Errorf("%s %s: %w", name, d.failure, ErrInjected), err)
+}
+
+// OpenFile implements journal.Disk.
+func (d *Disk) OpenFile(path string, flag int) (journal.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var f journal.File
+	open := func() (err error) {
+		f, err = d.os.OpenFile(path, flag)
+		return err
+	}
+	if flag&os.O_CREATE == 0 {
+		if err := open(); err != nil {
+			return nil, err
+		}
+	} else if err := d.step("create", open, nil); err != nil {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if d.files == nil {
+		d.files = map[string]*extent{}
+	}
+	if d.files[path] == nil {
+		d.files[path] = &extent{written: info.Size(), synced: info.Size()}
+	}
+	return &file{File: f, disk: d, extent: d.files[path]}, nil
+}
+
+// Rename implements journal.Disk.
+func (d *Disk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.step("rename", func() error {
+		if err := d.os.Rename(from, to); err != nil {
+			return err
+		}
+		d.files[to] = d.files[from]
+		delete(d.files, from)
+		d.renamed = append(d.renamed, [2]string{from, to})
+		return nil
+	}, nil)
+}
+
+// SyncDir implements journal.Disk.
+func (d *Disk) SyncDir(path string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.step("sync folder", func() error {
+		d.renamed = nil
+		return d.os.SyncDir(path)
+	}, nil)
+}
+
+// Crash takes back, by the toss of a coin, names and bytes that were never synced.
+// The files lie under at where they lay under was.
+func (d *Disk) Crash(r *rand.Rand, was, at string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	moved := func(path string) string { return at + path[len(was):] }
+	for path, e := range d.files {
+		if e.written == e.synced {
+			continue
+		}
+		if err := os.Truncate(moved(path), e.synced+r.Int64N(e.written-e.synced+1)); err != nil {
+			return err
+		}
+	}
+	for _, n := range d.renamed {
+		if r.IntN(2) == 0 {
+			if err := os.Rename(moved(n[1]), moved(n[0])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type file struct {
+	journal.File
+	disk   *Disk
+	extent *extent
+}
+
+func (f *file) Write(b []byte) (n int, err error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	write := func(b []byte) func() error {
+		return func() error {
+			n, err := f.File.Write(b)
+			f.extent.written += int64(n)
+			return err
+		}
+	}
+	if err := f.disk.step("write", write(b), write(b[:len(b)/2])); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (f *file) Sync() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.step("sync", func() error {
+		f.extent.synced = f.extent.written
+		return f.File.Sync()
+	}, nil)
+}
+
+func (f *file) Truncate(size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.step("truncate", func() error {
+		f.extent.written = size
+		f.extent.synced = min(f.extent.synced, size)
+		return f.File.Truncate(size)
+	}, nil)
+}
