@@ -1,0 +1,245 @@
+// Package ipp is a laser printer made of software: real IPP on a loopback port, real
+// paper kept as files. What lies in the tray it knows apart from what it told anyone,
+// so that tests can compare. It is never linked into rasid-kiosk.
+package ipp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rasid/hardware/sim/control"
+)
+
+// The points where the printer can be made to stand.
+const (
+	OnSubmit       = "on-submit"       // a document arrived; there is no job yet
+	BeforeAnswer   = "before-answer"   // the job exists; its sender was not told
+	BeforeComplete = "before-complete" // the sheet is out; the job is not completed yet
+)
+
+// documentMaxBytes bounds a document, sheetsMax the sheets that are remembered.
+const (
+	documentMaxBytes = 8 << 20
+	sheetsMax        = 1000
+	jobsMax          = 200
+)
+
+// Config is what a printer needs. Listen and Spool are needed.
+type Config struct {
+	Listen  string // loopback address, port 0 for any
+	Control string // path of the control socket, empty for none
+	Spool   string // folder that keeps every sheet
+	Paper   int    // sheets in the tray; 0: 250
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Sheet is one document as it came out.
+type Sheet struct {
+	Name string `json:"job"`
+	File string `json:"file"`
+}
+
+type job struct {
+	id      int32
+	name    string
+	uuid    string
+	state   int32
+	data    []byte
+	reasons []string
+}
+
+// Printer is the device.
+type Printer struct {
+	cfg      Config
+	control  *control.Server
+	listener net.Listener
+	work     chan struct{} // a token when there may be something to print
+
+	mu       sync.Mutex // guards what follows
+	on       bool
+	started  time.Time
+	paper    int
+	jammed   bool
+	busy     bool
+	drop     bool // the next answer is lost
+	jobs     []*job
+	nextID   int32
+	boots    int
+	sheets   []Sheet
+	printing bool
+	conns    map[net.Conn]struct{}
+}
+
+// New opens the port and starts nothing.
+func New(cfg Config) (*Printer, error) {
+	if err := os.MkdirAll(cfg.Spool, 0o755); err != nil {
+		return nil, fmt.Errorf("couldn't make the spool folder: %w", err)
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't listen on %s: %w: is another printer there?", cfg.Listen, err)
+	}
+	if cfg.Paper == 0 {
+		cfg.Paper = 250
+	}
+	p := &Printer{cfg: cfg, listener: l, work: make(chan struct{}, 1), on: true, started: cfg.Now(), paper: cfg.Paper, nextID: 1, conns: map[net.Conn]struct{}{}}
+	p.control = control.New(control.Config{Path: cfg.Control, Handler: p.handle, Points: []string{OnSubmit, BeforeAnswer, BeforeComplete}})
+	return p, nil
+}
+
+// Addr is where the printer listens.
+func (p *Printer) Addr() string { return p.listener.Addr().String() }
+
+// URI is the printer's address for clients.
+func (p *Printer) URI() string { return "ipp://" + p.Addr() + "/ipp/print" }
+
+// Do carries out one command of the control socket.
+func (p *Printer) Do(ctx context.Context, line string) (any, error) { return p.control.Do(ctx, line) }
+
+// Run serves until ctx ends.
+func (p *Printer) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	failed := make(chan error, 2)
+	all.Go(func() { failed <- p.control.Run(ctx) })
+	all.Go(func() { p.engine(ctx) })
+	server := &http.Server{
+		Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnState: p.track, ErrorLog: slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	all.Go(func() { failed <- server.Serve(p.listener) })
+	select {
+	case <-ctx.Done():
+		_ = server.Close() // connections are cut, as when a printer is switched off
+		return nil
+	case err := <-failed:
+		_ = server.Close()
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	}
+}
+
+// track cuts connections at once while the printer is off.
+func (p *Printer) track(c net.Conn, s http.ConnState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch s {
+	case http.StateNew:
+		p.conns[c] = struct{}{}
+		if !p.on {
+			_ = c.Close()
+		}
+	case http.StateClosed, http.StateHijacked:
+		delete(p.conns, c)
+	}
+}
+
+// engine moves paper: one job after another, as long as there is paper and no jam.
+func (p *Printer) engine(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.work:
+		}
+		for p.printOne(ctx) {
+		}
+	}
+}
+
+func (p *Printer) wake() {
+	select {
+	case p.work <- struct{}{}:
+	default:
+	}
+}
+
+// printOne prints the next job if it can, and reports whether it did.
+func (p *Printer) printOne(ctx context.Context) bool {
+	p.mu.Lock()
+	j := p.next()
+	if j == nil || !p.on || p.jammed {
+		p.mu.Unlock()
+		return false
+	}
+	j.state = 5
+	if p.paper == 0 {
+		p.mu.Unlock()
+		p.control.Publish("out-of-paper", map[string]any{"job": j.name})
+		return false
+	}
+	p.paper--
+	sheet, err := p.keep(j)
+	boot := p.boots
+	if err == nil {
+		p.sheets = append(p.sheets, sheet)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		p.cfg.Log.Error("a sheet was lost", "error", err)
+		return false
+	}
+	p.control.Publish("sheet", sheet)
+	if p.control.At(ctx, BeforeComplete) != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.boots == boot && j.state == 5 {
+		j.state, j.data = 9, nil
+		p.control.Publish("completed", map[string]any{"job": j.name})
+	}
+	return true
+}
+
+func (p *Printer) next() *job {
+	for _, j := range p.jobs {
+		if j.state == 3 || j.state == 5 && j.data != nil {
+			return j
+		}
+	}
+	return nil
+}
+
+// keep writes a sheet to the spool folder, whole or not at all. The caller holds mu.
+func (p *Printer) keep(j *job) (Sheet, error) {
+	if len(p.sheets) >= sheetsMax {
+		return Sheet{}, fmt.Errorf("the spool folder holds %d sheets: empty it", sheetsMax)
+	}
+	safe := strings.Map(func(r rune) rune {
+		if r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, j.name)
+	name := fmt.Sprintf("%04d-%s.pdf", len(p.sheets)+1, safe)
+	temp := filepath.Join(p.cfg.Spool, "."+name)
+	if err := os.WriteFile(temp, j.data, 0o644); err != nil {
+		return Sheet{}, fmt.Errorf("couldn't keep the sheet of %s: %w", j.name, err)
+	}
+	if err := os.Rename(temp, filepath.Join(p.cfg.Spool, name)); err != nil {
+		return Sheet{}, fmt.Errorf("couldn't keep the sheet of %s: %w", j.name, err)
+	}
+	return Sheet{Name: j.name, File: name}, nil
+}
+
+// urn is the same for the same words: the printer's own name, and one for each job.
+func urn(words ...string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(strings.Join(words, "\x00"))).URN()
+}
