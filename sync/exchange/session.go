@@ -1,0 +1,298 @@
+package exchange
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/sync/wire"
+)
+
+// connected starts the conversation: the dialler says first who it is, and the
+// other end says nothing at all until it knows (PROTOCOL.md §3).
+func (x *Exchange) connected(e Connected) {
+	p := &peer{
+		conn: e.Conn, key: e.Key, dialed: e.Dialed, since: x.now,
+		theirs: make(map[ledger.LogID]ledger.Tip), sent: make(map[ledger.LogID]uint64),
+		lazy: make(map[ledger.LogID]uint64), news: make(map[ledger.LogID]uint64),
+		left: make(map[ledger.LogID]bool), queued: make(map[ledger.LogID]bool),
+		asks: make(map[ledger.LogID]ask), begs: make(map[ledger.LogID]ask),
+		lacked: make(map[ledger.Hash]bool), lacking: make(map[ledger.Hash]time.Time),
+	}
+	x.peers[e.Conn] = p
+	if p.dialed {
+		x.sendHello(p)
+	}
+}
+
+func (x *Exchange) sendHello(p *peer) {
+	x.send(p, &wire.Hello{Min: wire.VersionMin, Max: wire.VersionMax, Chain: x.cfg.Chain})
+}
+
+func (x *Exchange) received(e Received) {
+	p := x.peers[e.Conn]
+	switch {
+	case p == nil: // closed by us; what still arrives is void
+	case e.Err != nil:
+		x.bye(p, byeCodeOf(e.Err), "a message could not be read")
+	case !p.hello:
+		x.beforeHello(p, e.Message)
+	default:
+		x.message(p, e)
+	}
+}
+
+func byeCodeOf(err error) wire.ByeCode {
+	if errors.Is(err, wire.ErrTooLarge) {
+		return wire.ByeLimit
+	}
+	return wire.ByeMalformed
+}
+
+func (x *Exchange) beforeHello(p *peer, m wire.Message) {
+	switch m := m.(type) {
+	case *wire.Hello:
+		x.hello(p, m)
+	case *wire.Bye:
+		x.theirBye(p, m)
+	default:
+		x.bye(p, wire.ByeMalformed, "HELLO comes first")
+	}
+}
+
+func (x *Exchange) theirBye(p *peer, m *wire.Bye) {
+	x.do(Close{Conn: p.conn, Code: m.Code, Theirs: true, Reason: m.Text})
+	x.closed(p.conn)
+}
+
+// hello admits a machine or says goodbye. To a stranger nothing else was sent if it
+// dialled, and only our HELLO if we did.
+func (x *Exchange) hello(p *peer, m *wire.Hello) {
+	if len(p.key) != ed25519.PublicKeySize || !bytes.Equal(p.key, m.Chain.Machine.Key[:]) || m.Chain.Verify(x.cfg.Fleet) != nil {
+		x.bye(p, wire.ByeStranger, "the certificate chain does not admit this key")
+		return
+	}
+	if _, ok := wire.Choose(m); !ok {
+		x.bye(p, wire.ByeVersion, "no common version of the protocol")
+		return
+	}
+	p.chain = m.Chain
+	if !x.winsOver(p) {
+		x.bye(p, wire.ByeDuplicate, "another connection of the two machines is kept")
+		return
+	}
+	if x.admitted() >= x.cfg.PeersMax {
+		x.bye(p, wire.ByeBusy, "too many peers")
+		return
+	}
+	p.hello = true
+	x.do(Admit{Conn: p.conn, Chain: p.chain, Expired: x.expired(p)})
+	if !p.dialed {
+		x.sendHello(p)
+	}
+	x.sendFrontier(p)
+}
+
+func (x *Exchange) admitted() (n int) {
+	for _, p := range x.peers {
+		if p.hello {
+			n++
+		}
+	}
+	return n
+}
+
+// winsOver settles which of two connections between the same machines stays, in
+// the same way at both ends: while both are young they are a race, and the one
+// that the smaller key dialled stays; else the older one is dead and its other end
+// has dialled again (PROTOCOL.md §3).
+func (x *Exchange) winsOver(p *peer) bool {
+	if bytes.Equal(p.key, x.cfg.Machine) {
+		return false // we reached ourselves
+	}
+	for _, q := range x.order() {
+		if !q.hello || !bytes.Equal(q.key, p.key) {
+			continue
+		}
+		race := x.now.Sub(q.since) < duplicateAge && p.dialed != q.dialed
+		weAreSmaller := bytes.Compare(x.cfg.Machine, p.key) < 0
+		if race && q.dialed == weAreSmaller {
+			return false
+		}
+		x.bye(q, wire.ByeDuplicate, "a newer connection of the two machines is kept")
+	}
+	return true
+}
+
+// sendFrontier says what we hold. A peer whose certificate has expired learns only
+// what it needs to hand over: our tips of the logs that it names, once it has (see
+// startExpired); until then it has no credit.
+func (x *Exchange) sendFrontier(p *peer) {
+	if x.expired(p) {
+		x.send(p, &wire.Frontier{})
+		return
+	}
+	logs := slices.SortedFunc(maps.Keys(x.held), func(a, b ledger.LogID) int { return bytes.Compare(a[:], b[:]) })
+	if len(logs) > wire.FrontierMaxLogs {
+		logs = logs[:wire.FrontierMaxLogs]
+	}
+	for {
+		n := min(len(logs), wire.FrontierPartMaxLogs)
+		part := &wire.Frontier{More: n < len(logs)}
+		for _, log := range logs[:n] {
+			part.Logs = append(part.Logs, wire.LogTips{Log: log, Tips: []ledger.Tip{x.held[log]}})
+		}
+		logs = logs[n:]
+		if !part.More {
+			part.Credit = x.cfg.CreditBytes
+			p.granted = int64(part.Credit)
+			x.send(p, part)
+			return
+		}
+		x.send(p, part)
+	}
+}
+
+func (x *Exchange) frontier(p *peer, m *wire.Frontier) {
+	if p.started {
+		x.bye(p, wire.ByeMalformed, "a second FRONTIER")
+		return
+	}
+	if len(m.Scope) != 0 {
+		x.bye(p, wire.ByeMalformed, "version 1 has no scope but all")
+		return
+	}
+	if len(p.theirs)+len(m.Logs) > wire.FrontierMaxLogs {
+		x.bye(p, wire.ByeLimit, "too many logs")
+		return
+	}
+	for i, l := range m.Logs {
+		if (i > 0 || len(p.theirs) > 0) && bytes.Compare(p.last[:], l.Log[:]) >= 0 {
+			x.bye(p, wire.ByeMalformed, "the logs of FRONTIER do not ascend")
+			return
+		}
+		p.last = l.Log
+		p.theirs[l.Log] = longest(l.Tips)
+	}
+	for _, l := range m.Logs {
+		x.compare(p, l.Log, l.Tips)
+	}
+	if !m.More {
+		x.start(p, m.Credit)
+	}
+}
+
+func (x *Exchange) start(p *peer, credit uint32) {
+	p.started = true
+	x.chase = true
+	p.spend += int64(credit)
+	if x.expired(p) {
+		x.startExpired(p)
+	}
+	for _, log := range sortedLogs(x.held) {
+		x.enqueue(p, log)
+	}
+}
+
+// startExpired lets a peer hand over from where we stand.
+func (x *Exchange) startExpired(p *peer) {
+	for _, log := range sortedLogs(p.theirs) {
+		if tip, ok := x.held[log]; ok {
+			x.send(p, &wire.Have{Log: log, Tips: []ledger.Tip{tip}})
+		}
+	}
+	p.granted = int64(x.cfg.CreditBytes)
+	x.send(p, &wire.Credit{Bytes: x.cfg.CreditBytes})
+}
+
+func sortedLogs[V any](m map[ledger.LogID]V) []ledger.LogID {
+	return slices.SortedFunc(maps.Keys(m), func(a, b ledger.LogID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+func longest(tips []ledger.Tip) ledger.Tip {
+	if len(tips) == 0 {
+		return ledger.Tip{}
+	}
+	return tips[len(tips)-1]
+}
+
+// compare looks for contradictions between what they hold of a log and what we do,
+// and leaves the log out if there is one.
+func (x *Exchange) compare(p *peer, log ledger.LogID, tips []ledger.Tip) {
+	ours, theirs := x.held[log], longest(tips)
+	switch {
+	case x.cfg.Own(log) && theirs.Size > ours.Size:
+		if !p.left[log] {
+			x.do(Report{Conn: p.conn, Log: log, Code: wire.FaultFork, OwnAhead: true})
+			x.leaveOut(p, log, wire.FaultFork)
+		}
+	case len(tips) > 1 && !slices.Contains(tips, ours):
+		x.fault(p, log, wire.FaultFork)
+	case len(tips) == 1 && ours.Size == theirs.Size && ours.Root != theirs.Root:
+		x.fault(p, log, wire.FaultFork)
+	}
+}
+
+// fault leaves a log out for the rest of the session, says so once and reports it.
+// Nothing is retried: a session that comes later begins afresh.
+func (x *Exchange) fault(p *peer, log ledger.LogID, code wire.FaultCode) {
+	if p.left[log] {
+		return
+	}
+	x.do(Report{Conn: p.conn, Log: log, Code: code})
+	x.leaveOut(p, log, code)
+}
+
+func (x *Exchange) leaveOut(p *peer, log ledger.LogID, code wire.FaultCode) {
+	x.drop(p, log)
+	x.send(p, &wire.Fault{Log: log, Code: code})
+}
+
+func (x *Exchange) drop(p *peer, log ledger.LogID) {
+	p.left[log] = true
+	delete(p.news, log)
+	if x.serving[log] == p.conn {
+		delete(x.serving, log)
+	}
+}
+
+func (x *Exchange) theirFault(p *peer, m *wire.Fault) {
+	if p.left[m.Log] {
+		return
+	}
+	if !x.known(p, m.Log) {
+		return
+	}
+	x.do(Report{Conn: p.conn, Log: m.Log, Code: m.Code, Theirs: true})
+	x.drop(p, m.Log)
+}
+
+// known bounds how many logs a peer can make us remember.
+func (x *Exchange) known(p *peer, log ledger.LogID) bool {
+	if _, ok := p.theirs[log]; ok {
+		return true
+	}
+	if len(p.theirs) >= wire.FrontierMaxLogs {
+		x.bye(p, wire.ByeLimit, "too many logs")
+		return false
+	}
+	p.theirs[log] = ledger.Tip{}
+	return true
+}
+
+func faultOf(err error) (wire.FaultCode, bool) {
+	switch {
+	case errors.Is(err, ledger.ErrFork):
+		return wire.FaultFork, true
+	case errors.Is(err, cert.ErrRefused):
+		return wire.FaultRefused, true
+	case errors.Is(err, ledger.ErrMalformed):
+		return wire.FaultMalformed, true
+	}
+	return 0, false
+}

@@ -1,0 +1,172 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"rasid/ledger"
+	"rasid/sync/exchange"
+)
+
+// mailbox is a queue whose writer never waits. What bounds it is stated where it
+// is made.
+type mailbox[T any] struct {
+	mu    sync.Mutex
+	items []T
+	wake  chan struct{}
+}
+
+// newMailbox makes a queue. The exchange bounds both workers' queues: one read a
+// peer, and writes within each peer's credit.
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
+
+func (m *mailbox[T]) put(item T) {
+	m.mu.Lock()
+	m.items = append(m.items, item)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox[T]) take() []T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items = nil
+	return items
+}
+
+// watch reports growth that did not come through sync, and what objects are missing.
+func (h *Host) watch(ctx context.Context, updates <-chan struct{}, held ledger.Frontier) {
+	known := make(map[ledger.LogID]uint64)
+	for log := range held {
+		tip, _ := held.Tip(log)
+		known[log] = tip.Size
+	}
+	for h.tellMissing(ctx) {
+		select {
+		case <-updates:
+		case <-ctx.Done():
+			return
+		}
+		f := h.cfg.Store.Frontier()
+		for log := range f {
+			tip, _ := f.Tip(log)
+			if tip.Size <= known[log] {
+				continue
+			}
+			known[log] = tip.Size
+			if !h.tell(ctx, exchange.Grown{Log: log, Tip: tip}) {
+				return
+			}
+		}
+	}
+}
+
+// tellMissing holds the lock until the loop has the list, so that an object that
+// arrives meanwhile is reported after it.
+func (h *Host) tellMissing(ctx context.Context) bool {
+	h.objects.Lock()
+	defer h.objects.Unlock()
+	return h.tell(ctx, exchange.Missing{Hashes: h.cfg.Objects.MissingObjects()})
+}
+
+func (h *Host) readWorker(ctx context.Context) {
+	for {
+		for _, a := range h.reads.take() {
+			if !h.tell(ctx, h.read(a)) {
+				return
+			}
+		}
+		select {
+		case <-h.reads.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Host) read(a exchange.Action) exchange.Event {
+	if o, ok := a.(exchange.ReadObject); ok {
+		b, err := h.cfg.Objects.Object(o.Hash)
+		if err != nil {
+			b = nil
+		}
+		return exchange.ObjectRead{Conn: o.Conn, Hash: o.Hash, Bytes: b}
+	}
+	r := a.(exchange.ReadRun)
+	run, err := h.cfg.Store.ReadRun(r.Log, r.From, r.MaxBytes)
+	if err != nil {
+		h.cfg.Log.Warn("couldn't read a log for a peer", "log", r.Log.String(), "from", r.From, "error", err.Error())
+	}
+	return exchange.RunRead{Conn: r.Conn, Log: r.Log, Run: run, Err: err}
+}
+
+// writeJob is a run or an object to store.
+type writeJob struct {
+	ingest *exchange.Ingest
+	object *exchange.PutObject
+	from   *conn // that brought the run
+}
+
+// writeWorker stores what arrived. All runs that wait share one synced transaction.
+func (h *Host) writeWorker(ctx context.Context) {
+	for {
+		var batch []writeJob
+		for _, j := range h.writes.take() {
+			if j.ingest != nil {
+				batch = append(batch, j)
+			} else if !h.putObject(ctx, *j.object) {
+				return
+			}
+		}
+		if len(batch) > 0 && !h.tell(ctx, h.ingest(ctx, batch)) {
+			return
+		}
+		select {
+		case <-h.writes.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
+	runs := make([]ledger.Run, len(batch))
+	for i, j := range batch {
+		runs[i] = j.ingest.Run
+	}
+	errs, err := h.cfg.Store.Ingest(ctx, runs)
+	if err == nil && len(errs) != len(runs) {
+		err = fmt.Errorf("the store answered %d runs with %d results", len(runs), len(errs))
+	}
+	if err != nil && ctx.Err() == nil {
+		h.cfg.Log.Error("couldn't store what peers sent", "error", err.Error())
+	}
+	done := make(ingestedBatch, len(batch))
+	for i, j := range batch {
+		r := j.ingest.Run
+		done[i] = ingested{from: j.from, Ingested: exchange.Ingested{
+			Conn: j.ingest.Conn, Log: r.Log, Tip: ledger.Tip{Size: r.End.Size, Root: r.End.Root},
+			Err: err, Bytes: j.ingest.Bytes, Duplicate: j.ingest.Duplicate,
+		}}
+		if err == nil && errs[i] != nil {
+			done[i].Err = errs[i]
+			h.cfg.Log.Warn("a peer's run was refused", "log", r.Log.String(), "first", r.First, "error", errs[i].Error())
+		}
+	}
+	return done
+}
+
+func (h *Host) putObject(ctx context.Context, a exchange.PutObject) bool {
+	h.objects.Lock()
+	defer h.objects.Unlock()
+	if _, err := h.cfg.Objects.AcceptObject(ctx, a.Bytes); err != nil {
+		h.cfg.Log.Error("couldn't store an object that a peer sent", "object", a.Hash.String(), "error", err.Error())
+		return h.tell(ctx, exchange.PutFailed{Conn: a.Conn, Hash: a.Hash})
+	}
+	return h.tell(ctx, exchange.ObjectHeld{Hash: a.Hash})
+}
