@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -110,6 +111,10 @@ func runVectors(t *testing.T) []vector.Vector {
 	change("other-log", vector.Signature, "it is of log", func(r *ledger.Run) { r.Log[0] ^= 1 })
 	add("trailing-byte", vector.Form, "after the value", append(enc(whole), 0))
 	add("cut-short", vector.Form, "cut short", enc(whole)[:200])
+	astray := later
+	astray.Branch[0] ^= 1
+	add("branch-altered", vector.Form, "do not lead to its checkpoint", enc(astray))
+	v[len(v)-1].With = v[1].With
 	for i := range v {
 		if v[i].With == nil {
 			v[i].With = maps.Clone(with)
@@ -137,5 +142,12 @@ func TestRunVectors(t *testing.T) {
 			_, _, err = l.Extend(r)
 		}
 		v.Judge(t, err, ledger.ErrMalformed)
+	}
+}
+
+func TestNoCheckpointIsLongerThanALog(t *testing.T) {
+	c := ledger.SignCheckpoint(vector.Key("log"), ledger.LogMaxEntries+1, ledger.Hash{})
+	if err := c.Verify(vector.Public("log")); !errors.Is(err, ledger.ErrMalformed) {
+		t.Errorf("a checkpoint beyond the limit verifies: %v", err)
 	}
 }

@@ -16,92 +16,103 @@ import (
 	"rasid/ledger"
 )
 
-// Limits of a dues file.
+// Limits of a dues file (DUES.md §1). Whatever keeps them, 5,000 consumers fit one
+// object.
 const (
-	csvMaxBytes   = 64 << 20
-	recordsMax    = 20_000
-	nameMaxBytes  = 160
-	billNoMax     = 24
-	errorsMax     = 20
-	amountMaxText = 14
+	csvMaxBytes    = 16 << 20
+	recordsMax     = 12_000 // more never fit an object
+	nameMaxBytes   = 160
+	billNoMaxBytes = 20
+	periodBytes    = 7
+	problemsMax    = 20
+	amountMaxChars = 13 // 9999999999.99
 )
 
-// columns are the columns of a dues file, in this order (docs/DUES.md).
+// columns are the columns of a dues file, in this order (DUES.md §1).
 var columns = [...]string{"account", "name", "bill_no", "period", "due", "due_date"}
 
 // Due is one line of a dues file.
 type Due struct {
-	Account string
+	Account string // canonical consumer number
 	Name    string // as the biller writes it; it is masked before it leaves the office
 	BillNo  string
-	Period  string // "2026-10"
-	Due     ledger.Paise
-	DueDay  uint32 // days since 1970-01-01
+	Period  string       // "2026-10"
+	Due     ledger.Paise // 0: this consumer owes nothing now
+	DueDay  uint32       // days since 1970-01-01
 }
 
-// ReadCSV reads a whole dues file or nothing of it. The error joins what is wrong,
-// each with line and column and what to do; at most the first twenty.
-func ReadCSV(r io.Reader, b Biller) ([]Due, error) {
+// List is a dues file that was read. Warnings name lines that were taken and should
+// be looked at, at most twenty.
+type List struct {
+	Dues     []Due
+	Warnings []string
+}
+
+// ReadCSV reads a whole dues file or nothing of it (DUES.md §1). The error joins
+// what is wrong, each with line and column and what to do; at most the first
+// twenty, and how many more there are.
+func ReadCSV(r io.Reader, d Definition) (List, error) {
+	if err := d.Validate(); err != nil {
+		return List{}, err
+	}
 	raw, err := io.ReadAll(io.LimitReader(r, csvMaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("couldn't read the dues file: %w", err)
+		return List{}, fmt.Errorf("couldn't read the dues file: %w", err)
 	}
 	if len(raw) > csvMaxBytes {
-		return nil, fmt.Errorf("the dues file is larger than %d bytes: split it", csvMaxBytes)
+		return List{}, fmt.Errorf("the dues file is larger than %d bytes: publish one file a sub-division", csvMaxBytes)
 	}
-	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
-	if at := badUTF8(raw); at >= 0 {
-		line := 1 + bytes.Count(raw[:at], []byte("\n"))
-		return nil, fmt.Errorf("line %d: the file is not UTF-8 here: save it as \"CSV UTF-8\"", line)
+	if bytes.HasPrefix(raw, []byte{0xff, 0xfe}) || bytes.HasPrefix(raw, []byte{0xfe, 0xff}) {
+		return List{}, errors.New(`line 1, column 1: the file is UTF-16: save it as "CSV UTF-8"`)
 	}
-	p := parser{r: csv.NewReader(bytes.NewReader(raw)), biller: b, seen: map[string]int{}}
+	p := parser{r: csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff")))), d: d, seen: map[string]int{}}
 	p.r.FieldsPerRecord = -1
-	return p.all()
-}
-
-func badUTF8(b []byte) int {
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
+	p.r.ReuseRecord = true
+	dues, err := p.all()
+	if err != nil {
+		return List{}, err
 	}
-	return -1
+	return List{Dues: dues, Warnings: p.warnings.texts()}, nil
 }
 
-type parser struct {
-	r      *csv.Reader
-	biller Biller
-	seen   map[string]int // account → line
-	errs   []error
-	more   int
+// problems keeps the first twenty and counts the rest.
+type problems struct {
+	first []string
+	more  int
 }
 
-func (p *parser) wrong(line int, column, format string, args ...any) {
-	if len(p.errs) >= errorsMax {
+func (p *problems) add(format string, args ...any) {
+	if len(p.first) == problemsMax {
 		p.more++
 		return
 	}
-	p.errs = append(p.errs, fmt.Errorf("line %d, column %s: %s", line, column, fmt.Sprintf(format, args...)))
+	p.first = append(p.first, fmt.Sprintf(format, args...))
+}
+
+func (p *problems) count() int { return len(p.first) + p.more }
+
+func (p *problems) texts() []string {
+	if p.more == 0 {
+		return p.first
+	}
+	return append(p.first[:len(p.first):len(p.first)], fmt.Sprintf("and %d more", p.more))
+}
+
+type parser struct {
+	r        *csv.Reader
+	d        Definition
+	seen     map[string]int // account → line
+	errs     problems
+	warnings problems
+}
+
+func (p *parser) wrong(line int, column, format string, args ...any) {
+	p.errs.add("line %d, column %s: %s", line, column, fmt.Sprintf(format, args...))
 }
 
 func (p *parser) all() ([]Due, error) {
-	header, err := p.r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("line 1: the file has no header: it must begin with %s", strings.Join(columns[:], ","))
-	}
-	for i, want := range columns {
-		if i >= len(header) || strings.TrimSpace(header[i]) != want {
-			got := "nothing"
-			if i < len(header) {
-				got = fmt.Sprintf("%q", header[i])
-			}
-			return nil, fmt.Errorf("line 1, column %d: %s where %q belongs: the header is %s", i+1, got, want, strings.Join(columns[:], ","))
-		}
-	}
-	if len(header) > len(columns) {
-		return nil, fmt.Errorf("line 1, column %d: %q is a column that nobody knows: the header is %s", len(columns)+1, header[len(columns)], strings.Join(columns[:], ","))
+	if err := p.header(); err != nil {
+		return nil, err
 	}
 	var dues []Due
 	for {
@@ -110,44 +121,96 @@ func (p *parser) all() ([]Due, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the dues file is no CSV: %w", err)
+			p.quoting(err)
+			break // what follows cannot be told apart any more
 		}
 		line, _ := p.r.FieldPos(0)
 		if d, ok := p.line(line, fields); ok {
 			dues = append(dues, d)
 		}
-		if len(dues) > recordsMax {
-			return nil, fmt.Errorf("line %d: more than %d consumers: publish one file a sub-division", line, recordsMax)
+		if len(p.seen) > recordsMax {
+			p.wrong(line, "account", "more than %d consumers: publish one file a sub-division", recordsMax)
+			break
 		}
 	}
-	if p.more > 0 {
-		p.errs = append(p.errs, fmt.Errorf("and %d more", p.more))
-	}
-	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+	if p.errs.count() > 0 {
+		var all []error
+		for _, text := range p.errs.texts() {
+			all = append(all, errors.New(text))
+		}
+		return nil, errors.Join(all...)
 	}
 	if len(dues) == 0 {
-		return nil, errors.New("line 2: the file has a header and no consumer")
+		return nil, errors.New("line 2, column account: the file has a header and no consumer: export it again")
 	}
 	return dues, nil
 }
 
+func (p *parser) header() error {
+	const remedy = "the header is "
+	want := remedy + strings.Join(columns[:], ",")
+	got, err := p.r.Read()
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("line 1, column 1: the file is empty: %s", want)
+	}
+	if err != nil {
+		p.quoting(err)
+		return errors.New(p.errs.first[0])
+	}
+	for i, column := range columns {
+		if i >= len(got) {
+			return fmt.Errorf("line 1, column %d: nothing where %q belongs: %s, separated by commas", i+1, column, want)
+		}
+		if strings.TrimSpace(got[i]) != column {
+			return fmt.Errorf("line 1, column %d: %.40q where %q belongs: %s, separated by commas", i+1, got[i], column, want)
+		}
+	}
+	if len(got) > len(columns) {
+		return fmt.Errorf("line 1, column %d: %.40q is a column that nobody knows: %s", len(columns)+1, got[len(columns)], want)
+	}
+	return nil
+}
+
+// quoting reports a quotation mark that ends the order of fields.
+func (p *parser) quoting(err error) {
+	var bad *csv.ParseError
+	if !errors.As(err, &bad) {
+		p.errs.add("couldn't read the dues file: %v", err)
+		return
+	}
+	p.errs.add("line %d, byte %d: %v: put a field that holds a comma or a quotation mark between quotation marks, and double those inside", bad.Line, bad.Column, bad.Err)
+}
+
 func (p *parser) line(line int, f []string) (Due, bool) {
-	before := len(p.errs) + p.more
+	before := p.errs.count()
 	if len(f) != len(columns) {
-		p.wrong(line, fmt.Sprint(min(len(f), len(columns))+1), "%d columns, want %d", len(f), len(columns))
+		at := "beyond " + columns[len(columns)-1]
+		if len(f) < len(columns) {
+			at = columns[len(f)]
+		}
+		p.wrong(line, at, "the line has %d columns, want %d: put a field that holds a comma between quotation marks", len(f), len(columns))
+		return Due{}, false
+	}
+	for i, text := range f {
+		if !utf8.ValidString(text) {
+			p.wrong(line, columns[i], `this is not UTF-8: save the file as "CSV UTF-8"`)
+		} else if hidden(text) {
+			p.wrong(line, columns[i], "a control character or line break: take it out")
+		}
+	}
+	if p.errs.count() > before {
 		return Due{}, false
 	}
 	d := Due{Account: Canonical(f[0]), Name: norm.NFC.String(strings.TrimSpace(f[1])), BillNo: strings.TrimSpace(f[2]), Period: strings.TrimSpace(f[3])}
 	p.account(line, f[0], d.Account)
-	if d.Name == "" || len(d.Name) > nameMaxBytes || strings.ContainsFunc(d.Name, unicode.IsControl) {
-		p.wrong(line, "name", "a name has 1 to %d bytes", nameMaxBytes)
+	if d.Name == "" || len(d.Name) > nameMaxBytes {
+		p.wrong(line, "name", "a name of %d bytes: want 1 to %d", len(d.Name), nameMaxBytes)
 	}
-	if len(d.BillNo) > billNoMax || strings.ContainsFunc(d.BillNo, unicode.IsControl) {
-		p.wrong(line, "bill_no", "a bill number has at most %d characters", billNoMax)
+	if len(d.BillNo) > billNoMaxBytes {
+		p.wrong(line, "bill_no", "a bill number of %d bytes: want at most %d", len(d.BillNo), billNoMaxBytes)
 	}
 	if _, err := time.Parse("2006-01", d.Period); err != nil {
-		p.wrong(line, "period", "%q is no month: write it as 2026-10", d.Period)
+		p.wrong(line, "period", "%.20q is no month: write it as 2026-10", d.Period)
 	}
 	var err error
 	if d.Due, err = rupees(strings.TrimSpace(f[4])); err != nil {
@@ -155,55 +218,66 @@ func (p *parser) line(line int, f []string) (Due, bool) {
 	}
 	day, err := time.Parse(time.DateOnly, strings.TrimSpace(f[5]))
 	if err != nil || day.Unix() < 0 {
-		p.wrong(line, "due_date", "%q is no date: write it as 2026-11-28", f[5])
+		p.wrong(line, "due_date", "%.20q is no date: write it as 2026-11-28", f[5])
 	} else {
 		d.DueDay = uint32(day.Unix() / 86400)
 	}
-	return d, len(p.errs)+p.more == before
+	return d, p.errs.count() == before
 }
 
 func (p *parser) account(line int, typed, account string) {
-	if n := len(account); n < p.biller.DigitsMin || n > p.biller.DigitsMax || strings.Trim(account, "0123456789") != "" {
-		p.wrong(line, "account", "%q is no consumer number of %s: want %d to %d digits", typed, p.biller.Code, p.biller.DigitsMin, p.biller.DigitsMax)
+	if strings.Contains(typed, "E+") {
+		p.wrong(line, "account", "%.30q was rounded by a spreadsheet: format the column as text and export again", typed)
+		return
+	}
+	if n := len(account); strings.Trim(account, "0123456789") != "" || n < p.d.DigitsMin || n > p.d.DigitsMax {
+		p.wrong(line, "account", "%.30q is no consumer number of %s: want %d to %d digits", typed, p.d.Code, p.d.DigitsMin, p.d.DigitsMax)
 		return
 	}
 	if first, twice := p.seen[account]; twice {
-		p.wrong(line, "account", "the consumer of line %d is here again: a file has each consumer once", first)
+		p.wrong(line, "account", "the consumer of line %d again: leave one line for each consumer", first)
 		return
 	}
 	p.seen[account] = line
+	if n := len(account); n != p.d.DigitsUsual {
+		p.warnings.add("line %d, column account: a consumer number of %d digits, the usual length is %d: compare it with a bill", line, n, p.d.DigitsUsual)
+	}
 }
 
 // rupees reads an amount such as 1264 or 1264.50, exactly.
 func rupees(s string) (ledger.Paise, error) {
 	whole, part, dot := strings.Cut(s, ".")
+	bad := whole == "" || dot && part == "" || len(part) > 2
 	for len(part) < 2 {
 		part += "0"
 	}
 	digits := whole + part
-	if whole == "" || dot && s[len(s)-1] == '.' || len(part) > 2 || len(s) > amountMaxText || strings.Trim(digits, "0123456789") != "" {
-		return 0, fmt.Errorf("%q is no amount: write rupees as 1264 or 1264.50, without commas", s)
+	if bad || strings.Trim(digits, "0123456789") != "" {
+		return 0, fmt.Errorf("%.30q is no amount: write rupees as 1264 or 1264.50, without commas or signs", s)
+	}
+	if len(s) > amountMaxChars {
+		return 0, fmt.Errorf("%.30q is too large: want at most 10000000000 rupees", s)
 	}
 	var p ledger.Paise
 	for i := range len(digits) {
-		p = p*10 + ledger.Paise(digits[i]-'0') // at most 14 digits: far from overflow
+		p = p*10 + ledger.Paise(digits[i]-'0') // at most 15 digits: far from overflow
 	}
-	if p == 0 {
-		return 0, errors.New("0 is due: leave out who owes nothing")
+	if p > amountMaxPaise {
+		return 0, fmt.Errorf("%q is too large: want at most 10000000000 rupees", s)
 	}
 	return p, nil
 }
 
-// Canonical is a consumer number as keys are made of it: ASCII digits without
+// Canonical is a consumer number as keys are made of it (DUES.md §4): without
 // spaces and hyphens, Devanagari digits turned into ASCII.
 func Canonical(typed string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == ' ' || r == '-' || r == '\u00a0':
+		case unicode.IsSpace(r) || unicode.Is(unicode.Pd, r):
 			return -1
 		case r >= '०' && r <= '९':
 			return r - '०' + '0'
 		}
 		return r
-	}, strings.TrimSpace(typed))
+	}, typed)
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-
-	"rasid/ledger/event"
 )
 
 // The consumer that demonstrations and tests pay for.
@@ -13,14 +11,6 @@ const (
 	DemoNumber   = "210123456789"
 	DemoDuePaise = 1264_00
 )
-
-// DemoBiller is an electricity company as one in Rajasthan.
-func DemoBiller() Biller {
-	return Biller{
-		Code: "JVVNL", NameHi: "जयपुर विद्युत वितरण निगम", NameEn: "Jaipur Vidyut Vitran Nigam", DigitsMin: 12, DigitsMax: 12,
-		Surplus: event.SurplusNextBill, OverMax: 200_00, Part: true, CashMax: 20_000_00,
-	}
-}
 
 // DemoCSV makes a dues file of n consumers; the same seed gives the same file. The
 // first is DemoNumber.

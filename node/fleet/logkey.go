@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -26,39 +26,76 @@ type LogKey struct {
 	Grant cert.Grant
 }
 
-// OpenLogKey loads the key of the machine's log in the stream, or makes the first
-// incarnation's. It is durable before it is returned, so that a log never loses its key.
+// String hides the key.
+func (k LogKey) String() string {
+	return fmt.Sprintf("log %s, stream %d, ordinal %d", ledger.LogIDOf(k.Grant.PublicKey()), k.Grant.Stream, k.Grant.Ordinal)
+}
+
+// GoString hides the key from %#v as well.
+func (k LogKey) GoString() string { return k.String() }
+
+func logKeyName(stream cert.Stream) string { return fmt.Sprintf("log-%d.json", stream) }
+
+// OpenLogKey loads the key of the machine's log in the stream. At the machine's
+// first start it makes the key and signs the grant of the first incarnation, both
+// durable on return. If the stream had a key and it is gone, that is an error: a
+// second key with the ordinal 1 would look like a clone of this machine. Of
+// two processes that call it at once one gets an error; rand must be a cryptographic source.
 func (id Identity) OpenLogKey(stream cert.Stream, rand io.Reader) (LogKey, error) {
-	name := fmt.Sprintf("log-%d.json", stream)
-	if _, err := os.Stat(filepath.Join(id.dir, name)); errors.Is(err, fs.ErrNotExist) {
-		if err := id.makeLogKey(name, stream, rand); err != nil {
+	unlock, err := lock(id.dir)
+	if err != nil {
+		return LogKey{}, err
+	}
+	defer unlock()
+	var f identityFile
+	if err := readJSON(id.dir, identityName, &f); err != nil {
+		return LogKey{}, err
+	}
+	path := filepath.Join(id.dir, logKeyName(stream))
+	known := slices.Contains(f.Streams, stream)
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if known {
+			return LogKey{}, fmt.Errorf("%s is missing, and its log goes on with no other key: put the file back from its backup", path)
+		}
+		if err := id.makeLogKey(stream, rand); err != nil {
 			return LogKey{}, err
 		}
 	}
+	k, err := id.readLogKey(stream)
+	if err != nil || known {
+		return k, err
+	}
+	f.Streams = append(f.Streams, stream)
+	return k, writeJSON(id.dir, identityName, f)
+}
+
+func (id Identity) readLogKey(stream cert.Stream) (LogKey, error) {
+	name := logKeyName(stream)
 	var f logKeyFile
 	if err := readJSON(id.dir, name, &f); err != nil {
 		return LogKey{}, err
 	}
-	if len(f.Seed) != ed25519.SeedSize {
-		return LogKey{}, damaged(id.dir, name, "the key has the wrong length")
+	if f.Format != formatNumber || len(f.Seed) != ed25519.SeedSize {
+		return LogKey{}, damaged(id.dir, name, "another format, or a key of the wrong length")
 	}
-	k := LogKey{Key: ed25519.NewKeyFromSeed(f.Seed)}
-	if err := ledger.Decode(f.Grant, &k.Grant); err != nil {
+	grant, err := cert.DecodeGrant(f.Grant)
+	if err == nil {
+		err = grant.Verify(id.MachineKey())
+	}
+	if err != nil {
 		return LogKey{}, damaged(id.dir, name, err.Error())
 	}
-	if err := k.Grant.Verify(id.Chain.Machine.PublicKey()); err != nil {
-		return LogKey{}, damaged(id.dir, name, err.Error())
-	}
-	if k.Grant.Stream != stream || !k.Key.Public().(ed25519.PublicKey).Equal(k.Grant.PublicKey()) {
-		return LogKey{}, damaged(id.dir, name, "the grant is for another key or log")
+	k := LogKey{Key: ed25519.NewKeyFromSeed(f.Seed), Grant: grant}
+	if grant.Stream != stream || !k.Key.Public().(ed25519.PublicKey).Equal(grant.PublicKey()) {
+		return LogKey{}, damaged(id.dir, name, "the grant is for another key or stream")
 	}
 	return k, nil
 }
 
-func (id Identity) makeLogKey(name string, stream cert.Stream, rand io.Reader) error {
+func (id Identity) makeLogKey(stream cert.Stream, rand io.Reader) error {
 	_, key, err := ed25519.GenerateKey(rand)
 	if err != nil {
-		return fmt.Errorf("couldn't draw a log's key: %w", err)
+		return fmt.Errorf("couldn't draw a log key: %w", err)
 	}
 	g, err := cert.SignGrant(id.Machine, cert.Grant{LogKey: [32]byte(key.Public().(ed25519.PublicKey)), Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled})
 	if err != nil {
@@ -68,10 +105,11 @@ func (id Identity) makeLogKey(name string, stream cert.Stream, rand io.Reader) e
 	if err != nil {
 		return err
 	}
-	return writeJSON(id.dir, name, logKeyFile{Format: formatNumber, Seed: key.Seed(), Grant: raw})
+	return writeJSON(id.dir, logKeyName(stream), logKeyFile{Format: formatNumber, Seed: key.Seed(), Grant: raw})
 }
 
-// Opening is entry 0 of the log.
-func (id Identity) Opening(k LogKey, rules ledger.Hash) *event.LogOpened {
+// Opening is entry 0 of the log that k writes, under the rule set of that hash
+// (LEDGER.md §6.1).
+func Opening(id Identity, k LogKey, rules ledger.Hash) *event.LogOpened {
 	return &event.LogOpened{Chain: id.Chain, Grant: k.Grant, Currency: event.Currency, Rules: rules}
 }

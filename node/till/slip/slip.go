@@ -1,0 +1,343 @@
+// Package slip makes the papers of a sale: receipt, credit slip and claim. A paper
+// is made from the log alone, and from what is kept of the bill's personal data, so
+// that it can be made again after a power cut, byte for byte.
+package slip
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rasid/hardware"
+	"rasid/hardware/paper"
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/receipt"
+	"rasid/node/lang"
+	"rasid/node/till"
+)
+
+// Log reads the kiosk's own durable log.
+type Log interface {
+	Entry(index uint64) ([]byte, error)
+	// Covering returns the checkpoint that made the entry durable.
+	Covering(index uint64) (ledger.Checkpoint, error)
+}
+
+// Maker makes papers. All fields are needed. It may be used from any goroutine.
+type Maker struct {
+	Key      ed25519.PrivateKey // of the log
+	Grant    cert.Grant
+	Chain    cert.Chain
+	Name     string // of the kiosk
+	Place    string
+	Helpline string
+	Log      Log
+	Personal func(event.BillKey) (till.Bill, bool)
+}
+
+// facts is everything that a paper says.
+type facts struct {
+	number   string
+	wall     time.Time
+	certain  bool
+	language lang.Lang
+	body     event.Body
+	sale     uint64
+	bill     *event.BillSelected
+	known    till.Bill // zero where the personal data is gone
+	notes    []ledger.Paise
+	qr       string
+}
+
+// Make returns the print job of a copy. Its name is the receipt number and, for a
+// duplicate, which one.
+func (m *Maker) Make(subject uint64, copyNo uint32) (hardware.PrintJob, error) {
+	f, err := m.facts(subject)
+	if err != nil {
+		return hardware.PrintJob{}, fmt.Errorf("couldn't gather what the paper of entry %d says: %w", subject, err)
+	}
+	doc, err := paper.Render(m.page(f, copyNo))
+	if err != nil {
+		return hardware.PrintJob{}, err
+	}
+	pdf, err := doc.PDF()
+	if err != nil {
+		return hardware.PrintJob{}, err
+	}
+	name := f.number
+	if copyNo > 1 {
+		name = fmt.Sprintf("%s-copy-%d", f.number, copyNo)
+	}
+	return hardware.PrintJob{Name: name, MIME: "application/pdf", Document: pdf}, nil
+}
+
+func (m *Maker) entry(index uint64) (ledger.Entry, event.Body, []byte, error) {
+	raw, err := m.Log.Entry(index)
+	if err != nil {
+		return ledger.Entry{}, nil, nil, err
+	}
+	e, err := ledger.DecodeEntry(raw)
+	if err != nil {
+		return e, nil, nil, err
+	}
+	body, err := event.Decode(e)
+	return e, body, raw, err
+}
+
+func (m *Maker) facts(subject uint64) (facts, error) {
+	e, body, raw, err := m.entry(subject)
+	if err != nil {
+		return facts{}, err
+	}
+	f := facts{
+		number: receipt.Number(m.Chain.Machine.Slot, m.Grant.Ordinal, subject, ledger.LeafHash(raw)),
+		wall:   time.UnixMilli(int64(e.Time.WallMs)), certain: e.Time.Quality != ledger.TimeNone, body: body,
+	}
+	var stacked []uint64
+	switch b := body.(type) {
+	case *event.PaymentCommitted:
+		f.sale, stacked = b.Sale, b.Notes
+	case *event.SlipIssued:
+		f.sale, stacked = b.Sale, b.Notes
+	case *event.NoteUnresolved:
+		n, err := m.note(b.Note)
+		if err != nil {
+			return f, err
+		}
+		f.sale, f.notes = n.Sale, []ledger.Paise{n.Value}
+	default:
+		return f, fmt.Errorf("entry %d is of kind %d: there is no paper of it", subject, e.Kind)
+	}
+	if err := m.addNotes(&f, stacked); err != nil {
+		return f, err
+	}
+	if err := m.addSale(&f); err != nil {
+		return f, err
+	}
+	return f, m.addProof(&f, subject, raw)
+}
+
+func (m *Maker) note(index uint64) (*event.NoteEscrowed, error) {
+	_, body, _, err := m.entry(index)
+	if err != nil {
+		return nil, err
+	}
+	n, ok := body.(*event.NoteEscrowed)
+	if !ok {
+		return nil, fmt.Errorf("entry %d is no note", index)
+	}
+	return n, nil
+}
+
+func (m *Maker) addNotes(f *facts, stacked []uint64) error {
+	for _, index := range stacked {
+		_, body, _, err := m.entry(index)
+		if err != nil {
+			return err
+		}
+		s, ok := body.(*event.NoteStacked)
+		if !ok {
+			return fmt.Errorf("entry %d is no stacked note", index)
+		}
+		n, err := m.note(s.Note)
+		if err != nil {
+			return err
+		}
+		f.notes = append(f.notes, n.Value)
+	}
+	return nil
+}
+
+// addSale reads the sale's language and bill, which stand together where it began.
+func (m *Maker) addSale(f *facts) error {
+	_, body, _, err := m.entry(f.sale)
+	if err != nil {
+		return err
+	}
+	opened, ok := body.(*event.SaleOpened)
+	if !ok {
+		return fmt.Errorf("entry %d opens no sale", f.sale)
+	}
+	f.language = lang.Hindi
+	if opened.Language == event.English {
+		f.language = lang.English
+	}
+	_, body, _, err = m.entry(f.sale + 1)
+	if err != nil {
+		return err
+	}
+	if f.bill, ok = body.(*event.BillSelected); !ok {
+		return fmt.Errorf("entry %d selects no bill", f.sale+1)
+	}
+	if known, ok := m.Personal(f.bill.Bill); ok {
+		f.known = known
+	}
+	return nil
+}
+
+// addProof signs the receipt and writes the text of its QR code.
+func (m *Maker) addProof(f *facts, subject uint64, raw []byte) error {
+	c, err := m.Log.Covering(subject)
+	if err != nil {
+		return err
+	}
+	nonce := receipt.NonceFor(m.Key, subject)
+	signed, err := receipt.Sign(m.Key, receipt.Claim{
+		Log: ledger.LogIDOf(m.Grant.PublicKey()), Index: subject, Size: c.Size, Root: c.Root, Entry: raw, Consumer: receipt.ConsumerHash(f.known.Number, nonce),
+	})
+	if err != nil {
+		return err
+	}
+	f.qr, err = receipt.Proof{Receipt: signed, Consumer: f.known.Number, Nonce: nonce, Grant: m.Grant, Machine: m.Chain.Machine, District: m.Chain.District}.Text()
+	return err
+}
+
+// page lays out what the paper says, in the citizen's language with the other beside it.
+func (m *Maker) page(f facts, copyNo uint32) paper.Page {
+	p := paper.Page{Title: f.number}
+	w := words{l: f.language, o: f.language.Other()}
+	if copyNo > 1 {
+		p.Band = lang.T(w.l, "receipt.duplicate", "n", int(copyNo)) + " · " + lang.T(w.o, "receipt.duplicate", "n", int(copyNo))
+	}
+	title, status, number := "receipt.title", "receipt.status", "receipt.number"
+	switch b := f.body.(type) {
+	case *event.PaymentCommitted:
+		if b.Applied < b.Due {
+			status = "receipt.status_part"
+		}
+	case *event.SlipIssued:
+		title, status, number = "receipt.slip_title", "receipt.status_slip", "receipt.slip_number"
+	case *event.NoteUnresolved:
+		title, status, number = "kiosk.doubt.title", "", "kiosk.doubt.reference"
+	}
+	p.Blocks = append(p.Blocks, paper.Heading{Text: lang.T(w.l, title), Sub: lang.T(w.o, title)})
+	if status != "" {
+		p.Blocks = append(p.Blocks, paper.Status{Text: lang.T(w.l, status), Sub: lang.T(w.o, status)})
+	} else {
+		p.Blocks = append(p.Blocks, paper.Status{Text: w.doubt(w.l, f), Sub: w.doubt(w.o, f)})
+	}
+	p.Blocks = append(p.Blocks, w.row(number, f.number), w.row("receipt.time", m.when(w.l, f)), w.row("receipt.kiosk", m.kiosk()))
+	p.Blocks = append(p.Blocks, w.consumer(f)...)
+	p.Blocks = append(p.Blocks, paper.Rule{})
+	p.Blocks = append(p.Blocks, w.money(f)...)
+	p.Blocks = append(p.Blocks, paper.QR{Text: f.qr, Side: m.foot(w, f)})
+	return p
+}
+
+func (m *Maker) kiosk() string {
+	return strings.TrimSuffix(m.Name+" · "+m.Place, " · ")
+}
+
+func (m *Maker) when(l lang.Lang, f facts) string {
+	if !f.certain {
+		return lang.DateTime(l, f.wall) + " (" + lang.T(l, "receipt.time_uncertain") + ")"
+	}
+	return lang.DateTime(l, f.wall)
+}
+
+func (m *Maker) foot(w words, f facts) []paper.Block {
+	keep, check := "receipt.keep", "receipt.check"
+	blocks := []paper.Block{paper.Text{Text: lang.T(w.l, keep), Bold: true}, paper.Text{Text: lang.T(w.o, keep), Small: true}}
+	if _, slip := f.body.(*event.SlipIssued); slip {
+		blocks = append(blocks, paper.Text{Text: lang.T(w.l, "receipt.slip_redeem")}, paper.Text{Text: lang.T(w.o, "receipt.slip_redeem"), Small: true})
+	}
+	return append(blocks,
+		paper.Text{Text: lang.T(w.l, check)}, paper.Text{Text: lang.T(w.o, check), Small: true},
+		paper.Text{Text: lang.T(w.l, "receipt.helpline", "phone", m.Helpline)}, paper.Text{Text: lang.T(w.o, "receipt.helpline", "phone", m.Helpline), Small: true})
+}
+
+// words is the citizen's language and the one beside it.
+type words struct{ l, o lang.Lang }
+
+func (w words) row(key, value string) paper.Row {
+	return paper.Row{Label: lang.T(w.l, key), Sub: lang.T(w.o, key), Value: value}
+}
+
+func (w words) amount(key string, p ledger.Paise) paper.Row { return w.row(key, lang.INR(int64(p))) }
+
+func (w words) doubt(l lang.Lang, f facts) string {
+	return lang.T(l, "kiosk.doubt.text", "amount", lang.INRShort(int64(f.notes[0])))
+}
+
+func (w words) consumer(f facts) []paper.Block {
+	biller := f.bill.Biller
+	if name := f.known.Biller.NameHi; name != "" && w.l == lang.Hindi {
+		biller = name
+	} else if name := f.known.Biller.NameEn; name != "" && w.l == lang.English {
+		biller = name
+	}
+	blocks := []paper.Block{w.row("receipt.biller", biller)}
+	if f.known.Number != "" {
+		blocks = append(blocks, w.row("receipt.account", grouped(f.known.Number)), w.row("receipt.consumer", f.known.Masked))
+	}
+	if month, err := time.Parse("2006-01", f.known.Period); err == nil {
+		blocks = append(blocks, w.row("receipt.month", lang.Month(w.l, month)))
+	}
+	return append(blocks, w.row("receipt.due_date", lang.Date(w.l, time.Unix(int64(f.bill.DueDay)*86400, 0))), w.row("receipt.as_of", lang.DateTime(w.l, time.UnixMilli(int64(f.bill.AsOfMs)))))
+}
+
+func grouped(number string) string {
+	var parts []string
+	for part := range slices.Chunk([]byte(number), 4) {
+		parts = append(parts, string(part))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (w words) money(f facts) []paper.Block {
+	var blocks []paper.Block
+	var total ledger.Paise
+	switch b := f.body.(type) {
+	case *event.PaymentCommitted:
+		blocks, total = append(blocks, w.amount("receipt.bill_amount", b.Due), w.amount("receipt.fee", 0)), b.Tendered
+	case *event.SlipIssued:
+		total = b.Amount
+	case *event.NoteUnresolved:
+		return nil
+	}
+	blocks = append(blocks, w.notes(f.notes)...)
+	sum := w.amount("receipt.total", total)
+	sum.Strong = true
+	blocks = append(blocks, sum)
+	if inWords, err := lang.Words(w.l, int64(total)); err == nil {
+		other, _ := lang.Words(w.o, int64(total))
+		blocks = append(blocks, paper.Text{Text: lang.T(w.l, "receipt.in_words") + ": " + inWords}, paper.Text{Text: lang.T(w.o, "receipt.in_words") + ": " + other, Small: true})
+	}
+	if b, ok := f.body.(*event.PaymentCommitted); ok {
+		blocks = append(blocks, w.amount("receipt.to_bill", b.Applied))
+		if b.Surplus > 0 {
+			blocks = append(blocks, w.amount("receipt.to_next", b.Surplus))
+		}
+		if left := b.Due - b.Applied; left > 0 {
+			blocks = append(blocks, w.amount("receipt.remaining", left))
+		}
+	}
+	return blocks
+}
+
+// notes counts the notes by value, largest first.
+func (w words) notes(values []ledger.Paise) []paper.Block {
+	count := map[ledger.Paise]int{}
+	for _, v := range values {
+		count[v]++
+	}
+	var kinds []ledger.Paise
+	for v := range count {
+		kinds = append(kinds, v)
+	}
+	slices.Sort(kinds)
+	slices.Reverse(kinds)
+	var blocks []paper.Block
+	for i, v := range kinds {
+		row := paper.Row{Label: lang.T(w.l, "receipt.note_line", "value", lang.INRShort(int64(v)), "n", count[v]), Value: lang.INR(int64(v) * int64(count[v]))}
+		if i == 0 {
+			row.Sub = lang.T(w.l, "receipt.tender_cash") + " · " + lang.T(w.o, "receipt.tender_cash")
+		}
+		blocks = append(blocks, row)
+	}
+	return blocks
+}
