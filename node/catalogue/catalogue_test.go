@@ -2,134 +2,39 @@ package catalogue
 
 import (
 	"bytes"
-	"encoding/csv"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"rasid/ledger"
 	"rasid/ledger/event"
+	"rasid/node/lang"
 )
-
-func demoSet(t testing.TB, n int) ([]byte, []Due, event.Pepper) {
-	t.Helper()
-	dues, err := ReadCSV(bytes.NewReader(DemoCSV(n, 1)), DemoBiller())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pepper := event.Pepper{1, 2, 3}
-	object, err := Build(DemoBiller(), dues, time.UnixMilli(1795500000000), 1, pepper, rand.NewChaCha8([32]byte{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return object, dues, pepper
-}
-
-func TestEveryConsumerIsFound(t *testing.T) {
-	object, dues, pepper := demoSet(t, 5000)
-	set, err := Open(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d consumers, %d bytes, %d a consumer", set.Count(), len(object), len(object)/set.Count())
-	for _, d := range dues {
-		f, err := set.Lookup(pepper, d.Account)
-		if err != nil || f.Due != d.Due || f.DueDay != d.DueDay || f.Masked != Mask(d.Name) {
-			t.Fatalf("%s: %+v, %v", d.Account, f, err)
-		}
-		if _, err := set.Lookup(event.Pepper{9}, d.Account); !errors.Is(err, ErrUnknownNumber) {
-			t.Fatalf("another pepper finds %s: %v", d.Account, err)
-		}
-	}
-	if _, err := set.Lookup(pepper, "999999999999"); !errors.Is(err, ErrUnknownNumber) {
-		t.Errorf("a number that is not there: %v", err)
-	}
-	for _, d := range dues[:50] {
-		for _, clear := range []string{d.Account, d.Name, Mask(d.Name), d.BillNo} {
-			if bytes.Contains(object, []byte(clear)) {
-				t.Errorf("%q stands in the object in clear", clear)
-			}
-		}
-	}
-}
-
-func TestObjectFitsWithLongNames(t *testing.T) {
-	var w bytes.Buffer
-	c := csv.NewWriter(&w)
-	_ = c.Write(columns[:])
-	for i := range 5000 {
-		_ = c.Write([]string{fmt.Sprintf("2101%08d", i), "श्रीमती " + strings.Repeat("क्ष", 9) + " देवी शेखावत", "B-123456", "2026-10", "12345.50", "2026-11-28"})
-	}
-	c.Flush()
-	dues, err := ReadCSV(&w, DemoBiller())
-	if err != nil {
-		t.Fatal(err)
-	}
-	object, err := Build(DemoBiller(), dues, time.Now(), 1, event.Pepper{1}, rand.NewChaCha8([32]byte{}))
-	if err != nil || len(object) > ledger.ObjectMaxBytes {
-		t.Errorf("%d bytes, %v", len(object), err)
-	}
-}
-
-func TestFlippedByteIsSeen(t *testing.T) {
-	object, dues, pepper := demoSet(t, 50)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	whole, _ := Open(object)
-	for range 300 {
-		bad := bytes.Clone(object)
-		bad[rnd.IntN(len(bad))] ^= 1 << rnd.IntN(8)
-		set, err := Open(bad)
-		if err != nil {
-			continue
-		}
-		for _, d := range dues {
-			f, err := set.Lookup(pepper, d.Account)
-			want, _ := whole.Lookup(pepper, d.Account)
-			if err == nil && f != want {
-				t.Fatalf("a flipped bit changed %+v to %+v", want, f)
-			}
-		}
-	}
-}
-
-func TestBadCSV(t *testing.T) {
-	const head = "account,name,bill_no,period,due,due_date\n"
-	const good = "210123456789,श्री राम,B1,2026-10,1264.00,2026-11-28\n"
-	for _, c := range []struct{ name, file, want string }{
-		{"no header", "", "line 1: the file has no header"},
-		{"wrong column", "account,nam,bill_no,period,due,due_date\n", `line 1, column 2: "nam" where "name" belongs`},
-		{"missing column", "account,name\n", `line 1, column 3: nothing where "bill_no" belongs`},
-		{"one column more", strings.TrimSpace(head) + ",x\n", `line 1, column 7: "x" is a column that nobody knows`},
-		{"amount with comma", head + "210123456789,श्री राम,B1,2026-10,\"1,264\",2026-11-28\n", `line 2, column due: "1,264" is no amount: write rupees as 1264`},
-		{"three decimals", head + good + "210123456780,श्री राम,B1,2026-10,1.234,2026-11-28\n", `line 3, column due: "1.234" is no amount`},
-		{"negative", head + "210123456789,श्री राम,B1,2026-10,-5,2026-11-28\n", `line 2, column due: "-5" is no amount`},
-		{"nothing due", head + "210123456789,श्री राम,B1,2026-10,0,2026-11-28\n", "0 is due: leave out who owes nothing"},
-		{"encoding", head + good + "210123456780,\xe0\xa4,B1,2026-10,5,2026-11-28\n", "line 3: the file is not UTF-8 here"},
-		{"duplicate", head + good + good, "line 3, column account: the consumer of line 2 is here again"},
-		{"account", head + "2101,श्री राम,B1,2026-10,5,2026-11-28\n", `line 2, column account: "2101" is no consumer number of JVVNL: want 12 to 12 digits`},
-		{"period", head + "210123456789,श्री राम,B1,Oct,5,2026-11-28\n", `line 2, column period: "Oct" is no month`},
-		{"date", head + "210123456789,श्री राम,B1,2026-10,5,28-11-2026\n", `line 2, column due_date: "28-11-2026" is no date`},
-		{"short line", head + "210123456789,श्री राम\n", "2 columns, want 6"},
-		{"nobody", head, "a header and no consumer"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dues, err := ReadCSV(strings.NewReader(c.file), DemoBiller())
-			if err == nil || !strings.Contains(err.Error(), c.want) || dues != nil {
-				t.Errorf("%d dues, error %v, want one with %q and no dues", len(dues), err, c.want)
-			}
-		})
-	}
-}
 
 func TestMask(t *testing.T) {
 	for name, want := range map[string]string{
-		"श्री रमेश कुमार": "श्री र••• कु•••", "श्रीमती प्रार्थना शेखावत": "श्रीमती प्रा••• शे•••", "क्षितिज": "क्षि•••", "Shri Ramesh": "Shri R•••",
+		"श्री रमेश कुमार":          "श्री र••• कु•••",
+		"श्रीमती प्रार्थना शेखावत": "श्रीमती प्रा••• शे•••",
+		"क्षितिज":                  "क्षि•••",
+		"ज्ञानेश त्रिलोक":          "ज्ञा••• त्रि•••",
+		"शृंगार भँवरी":             "शृं••• भँ•••",
+		"ऑंकार ज़ाकिर":             "ऑं••• ज़ा•••",
+		"क़्वेटा":                  "क़्वे•••",
+		"र्‍यान":                   "र्‍या•••",
+		"क्‌षण":                    "क्‌•••",
+		"का्क अंश":                 "का्••• अं•••",
+		"स्त्री लक्ष्मी":           "स्त्री••• ल•••",
+		"Shri Ramesh":              "Shri R•••",
+		"SMT. Élise":               "SMT. É•••",
+		"श्री":                     "श्री•••",
+		"देवी श्री":                "दे••• श्री•••",
+		"रमेश पुत्र श्री मोहन लाल":             "र••• पु••• श्री••• मो•••",
+		"मैसर्स अग्रवाल एण्ड सन्स":             "मैसर्स अ••• ए••• स•••",
+		"क" + strings.Repeat("ा", 50) + " राम": "••• रा•••",
 	} {
 		if got := Mask(name); got != want {
 			t.Errorf("Mask(%q) = %q, want %q", name, got, want)
@@ -137,57 +42,200 @@ func TestMask(t *testing.T) {
 	}
 }
 
-func TestLook(t *testing.T) {
-	object, _, pepper := demoSet(t, 50)
-	c := New(func(n uint32) (event.Pepper, bool) { return pepper, n == 1 }, slog.New(slog.DiscardHandler))
-	if p := c.Look(DemoNumber).Problem; p.Key != "kiosk.identify.error.no_list" {
-		t.Errorf("without a list: %v", p)
+func TestCanonical(t *testing.T) {
+	for typed, want := range map[string]string{"2101 2345-6789": "210123456789", "२१०१२३४५६७८९": "210123456789", "\u00a02101\t\n": "2101", "2101–2345": "21012345", "21o1": "21o1"} {
+		if got := Canonical(typed); got != want {
+			t.Errorf("Canonical(%q) = %q, want %q", typed, got, want)
+		}
 	}
-	set, err := Open(object)
+}
+
+func testCatalogue() *Catalogue {
+	return New(func(n uint32) (event.Pepper, bool) { return testPepper, n == 1 }, slog.New(slog.DiscardHandler))
+}
+
+func use(t *testing.T, c *Catalogue, object []byte, at Publication) bool {
+	t.Helper()
+	taken, err := c.Use(*opened(t, object).Published(), at, object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.Use(set) || c.Use(set) {
-		t.Error("a set must be taken once")
+	return taken
+}
+
+func TestLook(t *testing.T) {
+	object, _ := demoSet(t, 50)
+	c := testCatalogue()
+	if p := c.Look(DemoNumber).Problem; p.Key != "kiosk.identify.error.no_list" {
+		t.Errorf("without a list: %v", p)
 	}
+	use(t, c, object, Publication{1, 5})
 	for typed, want := range map[string]string{
-		"": "kiosk.identify.error.empty", "2101": "kiosk.identify.error.short", "2101234567890": "kiosk.identify.error.long",
+		"": "kiosk.identify.error.empty", " - ": "kiosk.identify.error.empty", "2101": "kiosk.identify.error.short", "2101234567890": "kiosk.identify.error.long",
 		"21012345678x": "kiosk.identify.error.digits", "999999999999": "kiosk.identify.error.unknown", "2101 2345 6789": "", "२१०१२३४५६७८९": "",
+		strings.Repeat("9", 500): "kiosk.identify.error.long", "\u202e210123456789": "kiosk.identify.error.digits",
 	} {
 		got := c.Look(typed)
 		if got.Problem.Key != want || (got.Bill != nil) != (want == "") {
 			t.Errorf("Look(%q) = %v, %v, want %q", typed, got.Problem, got.Bill, want)
 		}
-		if want == "" && got.Bill.Due != DemoDuePaise {
-			t.Errorf("Look(%q): due %d", typed, got.Bill.Due)
+		if len(got.Number) > 20 || hidden(got.Number) {
+			t.Errorf("Look(%q) shows %q", typed, got.Number)
+		}
+		if want != "" {
+			args := append([]any{"phone", "181"}, got.Problem.Args...)
+			for _, l := range []lang.Lang{lang.Hindi, lang.English} {
+				if text := lang.T(l, want, args...); text == "" || strings.ContainsAny(text, "{}") {
+					t.Errorf("%s in %v is %q", want, l, text)
+				}
+			}
+		} else if got.Bill.Due != DemoDuePaise || got.Bill.Number != DemoNumber || got.Bill.Masked != "श्रीमती प्रा••• शे•••" || !got.Bill.AsOf.Equal(testAsOf) {
+			t.Errorf("Look(%q): %+v", typed, got.Bill)
 		}
 	}
 }
 
-func FuzzOpen(f *testing.F) {
-	object, _, _ := demoSet(f, 3)
-	f.Add(object)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := Open(b)
-		if err != nil {
-			return
+func TestShortAndLongSayHowMany(t *testing.T) {
+	object, _ := demoSet(t, 50)
+	c := testCatalogue()
+	use(t, c, object, Publication{1, 5})
+	for typed, want := range map[string]string{"21012345678": "it has 11 digits, 12 are needed", "2101234567890": "it has 13 digits, 12 are needed"} {
+		p := c.Look(typed).Problem
+		if text := lang.T(lang.English, p.Key, p.Args...); !strings.Contains(text, want) {
+			t.Errorf("%s: %q, want %q", typed, text, want)
 		}
-		again, err := ledger.Encode(s.f)
-		if err != nil || !bytes.Equal(again, b) {
-			t.Errorf("the object has a second form: %v", err)
-		}
-	})
+	}
 }
 
-func BenchmarkLookup(b *testing.B) {
-	object, _, pepper := demoSet(b, 5000)
-	set, err := Open(object)
+func TestTheLaterPublicationHolds(t *testing.T) {
+	first, dues := demoSet(t, 50)
+	c := testCatalogue()
+	if !use(t, c, first, Publication{1, 5}) || use(t, c, first, Publication{1, 5}) {
+		t.Error("a set must be taken once")
+	}
+	// A correction with the same day, even an earlier clock, replaces.
+	dues[0].Due = 77
+	second, err := Build(DefaultDefinition().Biller, dues, testAsOf.Add(-time.Hour), 1, testPepper, fixedSalt{})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	for b.Loop() {
-		if _, err := set.Lookup(pepper, DemoNumber); err != nil {
-			b.Fatal(err)
+	if !use(t, c, second, Publication{1, 6}) || c.Look(DemoNumber).Bill.Due != 77 {
+		t.Error("a later publication must replace")
+	}
+	if use(t, c, first, Publication{1, 5}) || c.Look(DemoNumber).Bill.Due != 77 {
+		t.Error("an earlier publication must not replace")
+	}
+	if !use(t, c, first, Publication{2, 1}) || c.Look(DemoNumber).Bill.Due != DemoDuePaise {
+		t.Error("a publication of a later incarnation must replace")
+	}
+	p := *opened(t, second).Published()
+	p.Count++
+	if taken, err := c.Use(p, Publication{3, 0}, second); err == nil || taken || c.Look(DemoNumber).Bill.Due != DemoDuePaise {
+		t.Errorf("an object that is not what its entry says: %v, %v", taken, err)
+	}
+	if taken, err := c.Use(p, Publication{3, 0}, second[1:]); err == nil || taken {
+		t.Error("a damaged object is taken")
+	}
+	if _, ok := c.Biller("JVVNL"); !ok {
+		t.Error("the biller is not known")
+	}
+	if _, ok := c.Biller("AVVNL"); ok {
+		t.Error("an unknown biller is known")
+	}
+}
+
+func TestTwoBillers(t *testing.T) {
+	object, _ := demoSet(t, 50)
+	other := DefaultDefinition().Biller
+	other.Code, other.DigitsMin = "ZVVNL", 4
+	set, err := Build(other, []Due{{Account: "12345", Name: "राम", Period: "2026-10", Due: 500, DueDay: 1}, {Account: "1234567890123", Name: "राम", Period: "2026-10", Due: 0, DueDay: 1}}, testAsOf.Add(-time.Hour), 1, testPepper, fixedSalt{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := testCatalogue()
+	use(t, c, object, Publication{1, 5})
+	use(t, c, set, Publication{1, 4})
+	if got := c.Look("12345").Bill; got == nil || got.Biller.Code != "ZVVNL" {
+		t.Errorf("the other biller's consumer: %+v", got)
+	}
+	if got := c.Look(DemoNumber).Bill; got == nil || got.Biller.Code != "JVVNL" {
+		t.Errorf("the first biller's consumer: %+v", got)
+	}
+	if got := c.Look("1234567890123").Bill; got == nil || got.Due != 0 {
+		t.Errorf("who owes nothing: %+v", got)
+	}
+	if got := c.Look("210123456788"); got.Problem.Key != "kiosk.identify.error.unknown" {
+		t.Errorf("unknown to both: %v", got.Problem)
+	}
+	if got := c.Look("54321"); got.Problem.Key != "kiosk.identify.error.unknown" {
+		t.Errorf("too short for one, unknown to the other: %v", got.Problem)
+	}
+	if at, ok := c.AsOf(); !ok || !at.Equal(testAsOf.Add(-time.Hour)) {
+		t.Errorf("as of %s, want the oldest", at)
+	}
+}
+
+func TestBillersAreBounded(t *testing.T) {
+	c := testCatalogue()
+	b := DefaultDefinition().Biller
+	for i := range billersMax + 1 {
+		b.Code = fmt.Sprintf("B%d", i)
+		object, err := Build(b, []Due{{Account: DemoNumber, Name: "राम", Period: "2026-10", Due: 1}}, testAsOf, 1, testPepper, fixedSalt{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken, err := c.Use(*opened(t, object).Published(), Publication{1, uint64(i)}, object)
+		if want := i < billersMax; taken != want || (err == nil) != want {
+			t.Errorf("biller %d: taken %t, %v", i, taken, err)
 		}
 	}
+}
+
+func TestWithoutThePepperNobodyIsFound(t *testing.T) {
+	object, _ := demoSet(t, 50)
+	var log bytes.Buffer
+	c := New(func(uint32) (event.Pepper, bool) { return event.Pepper{}, false }, slog.New(slog.NewTextHandler(&log, nil)))
+	use(t, c, object, Publication{1, 5})
+	if got := c.Look(DemoNumber); got.Bill != nil || got.Problem.Key != "kiosk.identify.error.no_list" {
+		t.Errorf("%+v", got)
+	}
+	if !strings.Contains(log.String(), "pepper") || strings.Contains(log.String(), DemoNumber) {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+func TestLookWhileSetsAreReplaced(t *testing.T) {
+	_, dues := demoSet(t, 20)
+	c := testCatalogue()
+	objects := make([][]byte, 20)
+	for i := range objects {
+		for j := range dues {
+			dues[j].Due = ledger.Paise(100 + i)
+		}
+		object, err := Build(DefaultDefinition().Biller, dues, testAsOf, 1, testPepper, rand.NewChaCha8([32]byte{byte(i)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[i] = object
+	}
+	use(t, c, objects[0], Publication{1, 0})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			last := c.Look(DemoNumber).Bill.Due
+			for range 200 {
+				due := c.Look(DemoNumber).Bill.Due
+				if due < last {
+					t.Errorf("an older set came back: %d after %d", due, last)
+				}
+				last = due
+			}
+		})
+	}
+	for i, object := range objects {
+		if i > 0 {
+			use(t, c, object, Publication{1, uint64(i)})
+		}
+	}
+	readers.Wait()
 }

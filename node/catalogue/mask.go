@@ -42,7 +42,8 @@ func Mask(name string) string {
 
 // firstCluster is the first letter with everything that is drawn with it: an
 // extended grapheme cluster (UAX #29, with GB9c, which keeps conjuncts together).
-// It is empty where no letter is that long.
+// It is empty for a cluster of more than clusterMaxRunes. Conjuncts of scripts other
+// than Devanagari come apart, which hides no less.
 func firstCluster(word string) string {
 	const (
 		virama    = '\u094d'
@@ -50,17 +51,17 @@ func firstCluster(word string) string {
 		nonJoiner = '\u200c'
 	)
 	runes := []rune(word)
-	n, linked := 1, false // linked: a virama stands after the last consonant
+	n := 1
+	chain := consonant(runes[0]) // only what leaves a conjunct open follows its last consonant
+	linked := false              // and a virama is among it
 	for n < len(runes) {
 		switch r := runes[n]; {
 		case r == virama:
-			linked = true
-		case r == nonJoiner:
-			linked = false // shows the virama instead of joining
+			linked = chain
+		case r == nonJoiner || unicode.Is(unicode.Mc, r):
+			chain, linked = false, false // a non-joiner shows the virama; a vowel sign ends the letter
 		case r == joiner || unicode.Is(unicode.M, r):
-			// drawn with what stands before; a nukta or joiner leaves the link
-			linked = linked && (r == joiner || r == '\u093c')
-		case linked && unicode.Is(unicode.Devanagari, r) && unicode.IsLetter(r):
+		case linked && consonant(r):
 			linked = false
 		default:
 			return string(runes[:n])
@@ -71,4 +72,10 @@ func firstCluster(word string) string {
 		}
 	}
 	return string(runes)
+}
+
+// consonant tells the Devanagari letters that conjuncts are made of
+// (Indic_Conjunct_Break=Consonant).
+func consonant(r rune) bool {
+	return r >= 0x915 && r <= 0x939 || r >= 0x958 && r <= 0x95f || r >= 0x978 && r <= 0x97f
 }

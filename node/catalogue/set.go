@@ -168,7 +168,9 @@ func (s sealer) aead(account string) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-func (s sealer) aad(key event.BillKey) []byte { return append(s.bound[:len(s.bound):len(s.bound)], key[:]...) }
+func (s sealer) aad(key event.BillKey) []byte {
+	return append(s.bound[:len(s.bound):len(s.bound)], key[:]...)
+}
 
 func (s sealer) open(key event.BillKey, account string, sealed []byte) (record, error) {
 	var r record

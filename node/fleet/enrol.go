@@ -201,8 +201,8 @@ var ErrStranger = errors.New("not a machine of this fleet")
 
 // Admit decides who may talk: the chain must lead to the fleet's key and certify
 // the key that the other side has proved to hold. The clock decides only between
-// full and hand-over; the zero time, for a machine that does not know it, expires
-// nobody (PROTOCOL.md, Expiry). It is pure.
+// full and hand-over; a machine that does not know the time gives the zero time, at
+// which nobody has expired (PROTOCOL.md, Expiry). It is pure.
 func Admit(fleet ed25519.PublicKey, chain cert.Chain, remote ed25519.PublicKey, now time.Time) (Admission, error) {
 	if err := chain.Verify(fleet); err != nil {
 		return AdmitNone, fmt.Errorf("%w: %w", ErrStranger, err)
@@ -210,7 +210,7 @@ func Admit(fleet ed25519.PublicKey, chain cert.Chain, remote ed25519.PublicKey, 
 	if !chain.Machine.PublicKey().Equal(remote) {
 		return AdmitNone, fmt.Errorf("%w: it shows the certificate of slot %d and holds another key", ErrStranger, chain.Machine.Slot)
 	}
-	if !now.IsZero() && (!chain.Machine.Current(now) || !chain.District.Current(now)) {
+	if !chain.Machine.Current(now) || !chain.District.Current(now) {
 		return AdmitHandOver, nil
 	}
 	return AdmitFull, nil

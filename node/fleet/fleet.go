@@ -144,7 +144,7 @@ func Init(dir string, r Request, now time.Time, rand io.Reader) (Identity, error
 		return Identity{}, err
 	}
 	id.dir = dir
-	if err := writeFile(dir, fleetKeyName, publicText(ed25519.PublicKey(secrets.fleet.Seed())), 0o600); err != nil {
+	if err := writeFile(dir, fleetKeyName, base64Text(secrets.fleet.Seed()), 0o600); err != nil {
 		return Identity{}, err
 	}
 	if err := writeJSON(dir, districtName, secrets.district); err != nil {

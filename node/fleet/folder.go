@@ -48,7 +48,7 @@ func (id Identity) save(dir string, streams []cert.Stream) error {
 	for _, p := range id.Peppers {
 		f.Peppers = append(f.Peppers, pepperFile{Number: p.Number, Secret: p.Secret[:]})
 	}
-	if err := writeFile(dir, fleetPubName, publicText(id.Fleet), 0o644); err != nil {
+	if err := writeFile(dir, fleetPubName, base64Text(id.Fleet), 0o644); err != nil {
 		return err
 	}
 	return writeJSON(dir, identityName, f)
@@ -109,7 +109,7 @@ func (f identityFile) peppers() ([]Pepper, error) {
 	return all, nil
 }
 
-func publicText(key ed25519.PublicKey) []byte {
+func base64Text(key []byte) []byte {
 	return []byte(base64.StdEncoding.EncodeToString(key) + "\n")
 }
 

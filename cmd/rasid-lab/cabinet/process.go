@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -137,17 +136,4 @@ func Call(ctx context.Context, path string, args ...string) (string, error) {
 		return "", fmt.Errorf("couldn't run %s: %w", path, err)
 	}
 	return string(out), nil
-}
-
-// Beside returns the path of another of our programs, which lies beside this one.
-func Beside(name string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("couldn't find this program: %w", err)
-	}
-	path := self[:strings.LastIndexByte(self, '/')+1] + name
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("couldn't find %s beside %s: build all programs with make build", name, self)
-	}
-	return path, nil
 }

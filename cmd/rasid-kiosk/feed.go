@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/store"
+	"rasid/node/catalogue"
+)
+
+// feed reads the office's logs as they grow: dues for the catalogue, and what the
+// office says it holds of this kiosk's own log.
+type feed struct {
+	store     *store.Store
+	catalogue *catalogue.Catalogue
+	own       ledger.LogID
+	log       *slog.Logger
+
+	next    map[ledger.LogID]uint64 // owned by run
+	waiting []published             // owned by run: named, the object is not here yet
+
+	mu      sync.Mutex
+	held    uint64    // guarded by mu: entries of our log that the office acknowledged
+	ackedAt time.Time // guarded by mu: when it said so, by its clock
+}
+
+type published struct {
+	body event.DuesPublished
+	at   catalogue.Publication
+}
+
+func newFeed(s *store.Store, c *catalogue.Catalogue, own ledger.LogID, log *slog.Logger) *feed {
+	return &feed{store: s, catalogue: c, own: own, log: log, next: map[ledger.LogID]uint64{}}
+}
+
+// acknowledged is how much of the own log the office holds by its own word.
+func (f *feed) acknowledged() (entries uint64, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held, f.ackedAt
+}
+
+func (f *feed) run(ctx context.Context) error {
+	updates, cancel := f.store.Updates()
+	defer cancel()
+	for {
+		if err := f.read(); err != nil {
+			return err
+		}
+		f.useObjects()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-updates:
+		}
+	}
+}
+
+func (f *feed) read() error {
+	for _, l := range f.store.Logs() {
+		if l.Opened.Chain.Machine.Role != cert.RoleOffice || f.next[l.ID] >= l.End.Size {
+			continue
+		}
+		err := f.store.Range(l.ID, f.next[l.ID], l.End.Size, func(index uint64, raw []byte) error {
+			f.next[l.ID] = index + 1
+			f.entry(l, index, raw)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry takes what concerns a kiosk. What cannot be read is the writer's fault and
+// stays in the log for all to see: it is not a reason to stop.
+func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
+	e, err := ledger.DecodeEntry(raw)
+	if err != nil {
+		f.log.Warn("an entry of the office cannot be read", "log", l.ID.String(), "index", index, "error", err)
+		return
+	}
+	body, err := event.Decode(e)
+	if err != nil {
+		f.log.Warn("an entry of the office cannot be read", "log", l.ID.String(), "index", index, "error", err)
+		return
+	}
+	switch b := body.(type) {
+	case *event.DuesPublished:
+		if l.Opened.Grant.Stream == cert.StreamAuthority {
+			f.waiting = append(f.waiting, published{*b, catalogue.Publication{Ordinal: l.Opened.Grant.Ordinal, Index: index}})
+		}
+	case *event.Acknowledged:
+		for _, h := range b.Held {
+			if h.Log == f.own {
+				f.mu.Lock()
+				f.held, f.ackedAt = max(f.held, h.Size), time.UnixMilli(int64(e.Time.WallMs))
+				f.mu.Unlock()
+			}
+		}
+	}
+}
+
+// useObjects hands sets whose bytes have come to the catalogue.
+func (f *feed) useObjects() {
+	var still []published
+	for _, p := range f.waiting {
+		object, err := f.store.Object(p.body.Object)
+		if errors.Is(err, store.ErrNoObject) {
+			still = append(still, p)
+			continue
+		}
+		if err == nil {
+			_, err = f.catalogue.Use(p.body, p.at, object)
+		}
+		if err != nil {
+			f.log.Error("a dues set cannot be used", "object", p.body.Object.String(), "error", err)
+		}
+	}
+	f.waiting = still
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"rasid/hardware/ipp"
+	"rasid/hardware/link"
+	"rasid/hardware/paper/fonts"
+	"rasid/hardware/ssp"
+	"rasid/ledger"
+	"rasid/ledger/book"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/store"
+	"rasid/node"
+	"rasid/node/catalogue"
+	"rasid/node/fleet"
+	"rasid/node/till"
+	"rasid/node/till/keep"
+	"rasid/node/till/slip"
+	"rasid/node/till/spool"
+	ui "rasid/node/ui/kiosk"
+	"rasid/sync/peer"
+	"rasid/sync/peer/ondisk"
+)
+
+// kiosk is the program as a value: everything that serve wires together.
+type kiosk struct {
+	s         *settings
+	log       *slog.Logger
+	id        fleet.Identity
+	key       fleet.LogKey
+	store     *store.Store
+	writer    *store.Writer
+	host      *peer.Host
+	driver    *ssp.Driver
+	spool     *spool.Spool
+	till      *till.Till
+	catalogue *catalogue.Catalogue
+	feed      *feed
+	screens   *ui.Screens
+	listener  net.Listener
+	clock     clock
+	tick      *time.Ticker
+	poll      *time.Ticker
+}
+
+// serve runs the kiosk until ctx ends. It says on out where the screens are.
+func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
+	k := &kiosk{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), clock: newClock(s.Clock)}
+	if err := k.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.store.Close()) }()
+	defer k.tick.Stop()
+	defer k.poll.Stop()
+	k.log.Info("serving", "kiosk", k.id.Name, "slot", k.id.Slot(), "log", k.writer.ID().String(), "entries", k.writer.Size())
+	return node.Run(ctx,
+		node.Actor{Name: "the ledger", Run: k.store.Run},
+		node.Actor{Name: "sync", Run: k.host.Run},
+		node.Actor{Name: "the note acceptor", Run: k.driver.Run},
+		node.Actor{Name: "the spool", Run: k.spool.Run},
+		node.Actor{Name: "the catalogue", Run: k.feed.run},
+		node.Actor{Name: "the till", Run: k.runTill},
+		node.Actor{Name: "the screens", Run: func(ctx context.Context) error { return k.serveHTTP(ctx, out) }},
+	)
+}
+
+// open opens what holds data and makes the actors; nothing runs yet.
+func (k *kiosk) open() (err error) {
+	if k.id, err = fleet.Load(k.s.Dir); err != nil {
+		return err
+	}
+	if k.key, err = k.id.OpenLogKey(cert.StreamMain, rand.Reader); err != nil {
+		return err
+	}
+	if k.listener, err = net.Listen("tcp", k.s.Listen); err != nil {
+		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", k.s.Listen, err)
+	}
+	k.store, err = store.Open(store.Config{Dir: filepath.Join(k.s.Dir, "data"), Fleet: k.id.Fleet, Machine: k.id.MachineKey(), Log: k.log})
+	if err != nil {
+		return errors.Join(err, k.listener.Close())
+	}
+	if err := k.make(); err != nil {
+		return errors.Join(err, k.listener.Close(), k.store.Close())
+	}
+	return nil
+}
+
+func (k *kiosk) make() (err error) {
+	if k.writer, err = k.store.OpenOwn(k.key.Key); err != nil {
+		return err
+	}
+	if err := k.makeHost(); err != nil {
+		return err
+	}
+	k.catalogue = catalogue.New(k.id.Pepper, k.log)
+	k.feed = newFeed(k.store, k.catalogue, k.writer.ID(), k.log)
+	printer, err := ipp.NewClient(k.s.Printer)
+	if err != nil {
+		return err
+	}
+	personal, err := keep.Open(filepath.Join(k.s.Dir, "bills"), k.id.Machine)
+	if err != nil {
+		return err
+	}
+	k.driver = ssp.New(ssp.Config{Open: link.Serial(ssp.LineSettings(k.s.Acceptor))})
+	k.tick, k.poll = time.NewTicker(250*time.Millisecond), time.NewTicker(time.Second)
+	maker := &slip.Maker{
+		Key: k.key.Key, Grant: k.key.Grant, Chain: k.id.Chain, Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline,
+		Log: ownLog{k.store, k.writer.ID()}, Personal: personal.Get,
+	}
+	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
+	k.till = till.New(till.Config{
+		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: personal, History: k.history, Clock: k.clock.now, Now: time.Now,
+		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
+	})
+	k.screens, err = ui.New(ui.Config{
+		Slot: k.id.Slot(), Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline, Till: k.till, Standing: k.standing, Now: time.Now, Rand: rand.Reader,
+		Log: k.log, Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold}, FrameAncestors: k.s.Frame,
+	})
+	return err
+}
+
+func (k *kiosk) makeHost() (err error) {
+	ledgers := ondisk.Store{Store: k.store}
+	k.host, err = peer.New(peer.Config{
+		Machine: k.id.Machine, Chain: k.id.Chain, Fleet: k.id.Fleet, Store: ledgers, Objects: ledgers, Describe: ledgers.Describe,
+		Listen: k.s.Sync.Listen, Peers: k.s.Sync.Peers, TimeTrusted: k.clock.trusted, Log: k.log,
+		RedialMin: k.s.Sync.RedialMin.Duration, RedialMax: k.s.Sync.RedialMax.Duration,
+	})
+	if err != nil {
+		return err
+	}
+	return k.host.Listen()
+}
+
+// runTill writes what begins every log and every boot, then sells.
+func (k *kiosk) runTill(ctx context.Context) error {
+	begin := func(first uint64) ([]ledger.Entry, error) {
+		bodies := []event.Body{&event.SoftwareStarted{Version: version()}}
+		if first == 0 {
+			bodies = append([]event.Body{fleet.Opening(k.id, k.key, book.Rules1())}, bodies...)
+		}
+		var entries []ledger.Entry
+		for _, b := range bodies {
+			e, err := event.New(k.clock.now(), b)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+		}
+		return entries, nil
+	}
+	if _, err := k.writer.Commit(ctx, begin); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("couldn't begin: %w", err)
+	}
+	return k.till.Run(ctx)
+}
+
+func (k *kiosk) history(f func(index uint64, entry []byte) error) error {
+	return k.store.Range(k.writer.ID(), 0, k.writer.Size(), f)
+}
+
+// version names the build in the log.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "rasid-kiosk (devel)"
+	}
+	return "rasid-kiosk " + info.Main.Version
+}
+
+func (k *kiosk) serveHTTP(ctx context.Context, out io.Writer) error {
+	mux := http.NewServeMux()
+	k.observe(mux)
+	mux.Handle("/", k.screens)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	if _, err := fmt.Fprintf(out, "screen http://%s%s\n", k.listener.Addr(), k.screens.StartPath()); err != nil {
+		return fmt.Errorf("couldn't say where the screens are: %w", err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(k.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("couldn't serve the screens: %w", err)
+	case <-ctx.Done():
+		err := server.Close()
+		<-failed
+		return err
+	}
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/book"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/store"
+	"rasid/node/audit"
+	"rasid/node/catalogue"
+	"rasid/node/fleet"
+)
+
+// duesJob is a dues file that was read and is to be published.
+type duesJob struct {
+	Biller   catalogue.Biller
+	Dues     []catalogue.Due
+	Warnings []string
+	AsOf     time.Time
+}
+
+// ledgers is the office's data folder, open: what the commands work on, whether the
+// office serves or not.
+type ledgers struct {
+	dir       string
+	id        fleet.Identity
+	store     *store.Store
+	keys      map[cert.Stream]fleet.LogKey
+	authority *store.Writer
+	cell      *store.Writer
+}
+
+func cellStream(id fleet.Identity) cert.Stream {
+	return cert.StreamCell + cert.Stream(id.Chain.Machine.Cell)
+}
+
+// openLedgers opens the folder; it is in use until close.
+func openLedgers(dir string, log *slog.Logger) (*ledgers, error) {
+	id, err := fleet.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	if id.Chain.Machine.Role != cert.RoleOffice {
+		return nil, fmt.Errorf("%s is the folder of a %s: name the office's", dir, id.Chain.Machine.Role)
+	}
+	l := &ledgers{dir: dir, id: id, keys: map[cert.Stream]fleet.LogKey{}}
+	if l.store, err = store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), Log: log}); err != nil {
+		return nil, err
+	}
+	if l.authority, err = l.open(cert.StreamAuthority); err == nil {
+		l.cell, err = l.open(cellStream(id))
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.store.Close())
+	}
+	return l, nil
+}
+
+func (l *ledgers) open(stream cert.Stream) (*store.Writer, error) {
+	key, err := l.id.OpenLogKey(stream, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	l.keys[stream] = key
+	return l.store.OpenOwn(key.Key)
+}
+
+func (l *ledgers) close() error { return l.store.Close() }
+
+func officeTime() ledger.Time {
+	return ledger.Time{WallMs: uint64(max(0, time.Now().UnixMilli())), Quality: ledger.TimeOffice}
+}
+
+// write commits bodies to a log of the office, behind its opening where it is new.
+func (l *ledgers) write(ctx context.Context, w *store.Writer, stream cert.Stream, bodies ...event.Body) error {
+	_, err := w.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
+		if first == 0 {
+			bodies = append([]event.Body{fleet.Opening(l.id, l.keys[stream], book.Rules1())}, bodies...)
+		}
+		var entries []ledger.Entry
+		for _, b := range bodies {
+			e, err := event.New(officeTime(), b)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+		}
+		return entries, nil
+	})
+	return err
+}
+
+// announce writes every enrolled machine that the authority log does not name yet.
+func (l *ledgers) announce(ctx context.Context) error {
+	named := map[[ed25519.PublicKeySize]byte]bool{}
+	err := l.store.Range(l.authority.ID(), 0, l.authority.Size(), func(_ uint64, raw []byte) error {
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			return err
+		}
+		body, err := event.Decode(e)
+		if m, ok := body.(*event.MachineEnrolled); ok {
+			named[m.Chain.Machine.Key] = true
+		}
+		return err
+	})
+	if err != nil && l.authority.Size() > 0 {
+		return fmt.Errorf("couldn't read the authority log: %w", err)
+	}
+	machines, err := fleet.Machines(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, m := range machines {
+		if named[m.Chain.Machine.Key] {
+			continue
+		}
+		if err := l.write(ctx, l.authority, cert.StreamAuthority, m); err != nil {
+			return fmt.Errorf("couldn't announce %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// publish seals the dues and names the set in the authority log. The object is
+// durable before the entry that names it.
+func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
+	pepper := l.id.Newest()
+	object, err := catalogue.Build(job.Biller, job.Dues, job.AsOf, pepper.Number, pepper.Secret, rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	hash, err := l.store.PutObject(ctx, object)
+	if err != nil {
+		return "", err
+	}
+	err = l.write(ctx, l.authority, cert.StreamAuthority, &event.DuesPublished{
+		Biller: job.Biller.Code, Object: hash, Bytes: uint64(len(object)), AsOfMs: uint64(job.AsOf.UnixMilli()), Pepper: pepper.Number, Count: uint32(len(job.Dues)),
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Published the dues of %d consumers of %s: %d bytes, object %s.", len(job.Dues), job.Biller.Code, len(object), hash), nil
+}
+
+// export writes everything held to dir.
+func (l *ledgers) export(dir string) (string, error) {
+	started := time.Now()
+	in := audit.Input{Fleet: l.id.Fleet, Authority: l.keys[cert.StreamAuthority].Key, Objects: map[ledger.Hash][]byte{}, Now: started}
+	for _, info := range l.store.Logs() {
+		src, err := l.source(info, in.Objects)
+		if err != nil {
+			return "", err
+		}
+		in.Logs = append(in.Logs, src)
+	}
+	n, err := audit.Export(dir, in)
+	if err != nil {
+		return "", err
+	}
+	took := time.Since(started)
+	return fmt.Sprintf("Exported %d entries of %d logs to %s in %s.", n, len(in.Logs), dir, took.Round(time.Millisecond)), nil
+}
+
+// source gathers a log's checkpoints and the objects that its entries name.
+func (l *ledgers) source(info store.LogInfo, objects map[ledger.Hash][]byte) (audit.LogSource, error) {
+	src := audit.LogSource{ID: info.ID, Opened: info.Opened, Each: func(f func(uint64, []byte) error) error {
+		return l.store.Range(info.ID, 0, info.End.Size, f)
+	}}
+	for at := uint64(0); at < info.End.Size; {
+		c, err := l.store.Covering(ledger.Position{Log: info.ID, Index: at})
+		if err != nil {
+			return src, err
+		}
+		src.Checkpoints = append(src.Checkpoints, c)
+		at = c.Size
+	}
+	err := src.Each(func(_ uint64, raw []byte) error {
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			return err
+		}
+		body, err := event.Decode(e)
+		if err != nil {
+			return nil // the books ask about it
+		}
+		for _, h := range event.Objects(body) {
+			if b, err := l.store.Object(h); err == nil {
+				objects[h] = b
+			}
+		}
+		return nil
+	})
+	return src, err
+}
+
+// acknowledge says in the cell's log what is held durably of the kiosks' logs, if
+// that changed since it was last said.
+func (l *ledgers) acknowledge(ctx context.Context, said map[ledger.LogID]uint64) error {
+	var held []event.Held
+	for _, info := range l.store.Logs() {
+		if info.Own || said[info.ID] == info.End.Size {
+			continue
+		}
+		held = append(held, event.Held{Log: info.ID, Size: info.End.Size, Root: info.End.Root})
+	}
+	slices.SortFunc(held, func(a, b event.Held) int { return slices.Compare(a.Log[:], b.Log[:]) })
+	for part := range slices.Chunk(held, 256) {
+		if err := l.write(ctx, l.cell, cellStream(l.id), &event.Acknowledged{Held: part}); err != nil {
+			return fmt.Errorf("couldn't acknowledge: %w", err)
+		}
+		for _, h := range part {
+			said[h.Log] = h.Size
+		}
+	}
+	return nil
+}

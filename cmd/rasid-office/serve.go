@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rasid/hardware/paper/fonts"
+	"rasid/ledger"
+	"rasid/ledger/store"
+	"rasid/node"
+	view "rasid/node/office"
+	"rasid/node/ui/console"
+	"rasid/sync/peer"
+	"rasid/sync/peer/ondisk"
+)
+
+// office is the serving program as a value.
+type office struct {
+	*ledgers
+	s        *settings
+	log      *slog.Logger
+	host     *peer.Host
+	view     *view.View
+	page     *console.Page
+	listener net.Listener
+}
+
+// serve runs the office until ctx ends. It says on out where the page is.
+func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
+	o := &office{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
+	if o.listener, err = net.Listen("tcp", s.Listen); err != nil {
+		return fmt.Errorf("couldn't listen for the page on %s: %w: is another office running? Name another address in listen", s.Listen, err)
+	}
+	if o.ledgers, err = openLedgers(s.Dir, o.log); err != nil {
+		return errors.Join(err, o.listener.Close())
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	if err := o.make(); err != nil {
+		return errors.Join(err, o.listener.Close())
+	}
+	return node.Run(ctx,
+		node.Actor{Name: "the ledger", Run: o.store.Run},
+		node.Actor{Name: "sync", Run: o.host.Run},
+		node.Actor{Name: "the view", Run: o.view.Run},
+		node.Actor{Name: "the clerk", Run: o.clerk},
+		node.Actor{Name: "the command socket", Run: o.serveSocket},
+		node.Actor{Name: "the page", Run: func(ctx context.Context) error { return o.servePage(ctx, out) }},
+	)
+}
+
+func (o *office) make() (err error) {
+	ledgers := ondisk.Store{Store: o.store}
+	o.host, err = peer.New(peer.Config{
+		Machine: o.id.Machine, Chain: o.id.Chain, Fleet: o.id.Fleet, Store: ledgers, Objects: ledgers, Describe: ledgers.Describe,
+		Listen: o.s.Sync, PeersMax: 20_000, Log: o.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := o.host.Listen(); err != nil {
+		return err
+	}
+	o.view = view.NewView(viewLedger{o.store}, viewNetwork{o.host}, o.log)
+	o.page, err = console.New(console.Config{
+		Fleet: o.id.Name, View: o.view, Now: time.Now, Log: o.log, Beat: 15 * time.Second, FrameAncestors: o.s.Frame,
+		Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold},
+	})
+	return err
+}
+
+// clerk announces machines at the start and acknowledges what has come, at most once
+// in the configured time.
+func (o *office) clerk(ctx context.Context) error {
+	if err := o.announce(ctx); err != nil {
+		return err
+	}
+	updates, cancel := o.store.Updates()
+	defer cancel()
+	said := map[ledger.LogID]uint64{}
+	pause := time.NewTicker(max(o.s.Acks.Duration, time.Second))
+	defer pause.Stop()
+	for {
+		if err := o.acknowledge(ctx, said); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-updates:
+		}
+	}
+}
+
+func (o *office) servePage(ctx context.Context, out io.Writer) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{\"ready\":true}\n")) })
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, f func(view.Snapshot) float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return f(o.view.Snapshot()) }))
+	}
+	gauge("office_kiosks", "Kiosks known.", func(s view.Snapshot) float64 { return float64(len(s.Kiosks)) })
+	gauge("office_payments", "Payments and credit slips held.", func(s view.Snapshot) float64 { return float64(s.Count) })
+	gauge("office_cash_box_paise", "Money in all cash boxes, in paise.", func(s view.Snapshot) float64 { return float64(s.InBoxes) })
+	gauge("office_questions_open", "Open questions.", func(s view.Snapshot) float64 { return float64(s.Questions) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	mux.Handle("/", o.page)
+	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {
+		return fmt.Errorf("couldn't say where the page is: %w", err)
+	}
+	return serveOn(ctx, o.listener, mux)
+}
+
+// viewLedger fits the store to what the view needs.
+type viewLedger struct{ *store.Store }
+
+func (v viewLedger) Logs() []view.LogInfo {
+	var out []view.LogInfo
+	for _, l := range v.Store.Logs() {
+		out = append(out, view.LogInfo{ID: l.ID, Opened: l.Opened, Size: l.End.Size})
+	}
+	return out
+}
+
+// viewNetwork fits the host to what the view needs.
+type viewNetwork struct{ *peer.Host }
+
+func (v viewNetwork) LastHeard(id ledger.LogID) (view.Heard, bool) {
+	h, ok := v.Host.LastHeard(id)
+	return view.Heard{At: h.At, Via: h.Slot}, ok
+}
+
+func (v viewNetwork) Connected(slot uint32) bool {
+	for _, p := range v.Status().Peers {
+		if p.Slot == slot {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,33 @@
+// Package ondisk fits the ledger's store to what a peer.Host needs of one.
+package ondisk
+
+import (
+	"context"
+
+	"rasid/ledger"
+	"rasid/ledger/store"
+	"rasid/sync/peer"
+)
+
+// Store is a store as a Host sees it.
+type Store struct{ *store.Store }
+
+// Ingest makes runs durable and says of each why it was refused, nil if it was not.
+func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
+	results, err := s.Store.Ingest(ctx, runs)
+	errs := make([]error, len(results))
+	for i, r := range results {
+		errs[i] = r.Err
+	}
+	return errs, err
+}
+
+// Describe tells whose log it is.
+func (s Store) Describe(log ledger.LogID) (peer.Description, bool) {
+	info, ok := s.Log(log)
+	if !ok {
+		return peer.Description{}, false
+	}
+	m := info.Opened.Chain.Machine
+	return peer.Description{Own: info.Own, Stream: info.Opened.Grant.Stream, Role: m.Role, Machine: m.Key}, true
+}
