@@ -93,9 +93,7 @@ func TestNothingPersonalStandsInClear(t *testing.T) {
 	object, dues := demoSet(t, 500)
 	for _, d := range dues {
 		clear := []string{d.Account, d.Name, Mask(d.Name), d.BillNo}
-		for _, word := range strings.Fields(d.Name) {
-			clear = append(clear, word)
-		}
+		clear = append(clear, strings.Fields(d.Name)...)
 		for _, s := range clear {
 			if bytes.Contains(object, []byte(s)) {
 				t.Errorf("%q stands in the object", s)

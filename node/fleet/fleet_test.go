@@ -340,7 +340,7 @@ func TestDamageIsNamed(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(kiosk)); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.Chmod(dir, 0o700), os.Chmod(filepath.Join(dir, identityName), 0o600)); err != nil {
+		if err := errors.Join(os.Chmod(dir, 0o700), os.Chmod(filepath.Join(dir, identityName), 0o600), os.Chmod(filepath.Join(dir, fleetPubName), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Load(dir); err != nil {

@@ -179,7 +179,6 @@ func (m *Machine) credited(e hardware.NoteCredited) Out {
 	if n == nil {
 		return Out{Draft: fixed(orphan)}
 	}
-	m.acceptor.moving = false
 	if !agrees(e, n) {
 		return Out{Draft: fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan)}
 	}
