@@ -30,7 +30,9 @@ type Config struct {
 	Listen    string // address of the page
 	Kiosks    int
 	Consumers int // in the dues file
-	// EscrowTimeout is after what silence the acceptors give a note back; 0: 10 s.
+	// Speed is how much faster than life the acceptors move; 0: 1.
+	Speed int
+	// EscrowTimeout is after what silence they give a note back; 0: 10 s.
 	EscrowTimeout time.Duration
 }
 
@@ -148,7 +150,7 @@ func (c *Cabinet) wireKiosk(k *Kiosk, i int, office, listen, page string) (err e
 		return fmt.Errorf("couldn't make the kiosk's world: %w", err)
 	}
 	tty := filepath.Join(world, "acceptor")
-	k.Acceptor, err = simssp.New(simssp.Config{Link: tty, Control: filepath.Join(world, "acceptor.sock"), State: filepath.Join(world, "box.json"), Serial: uint32(1873452 + i), EscrowTimeout: c.cfg.EscrowTimeout})
+	k.Acceptor, err = simssp.New(simssp.Config{Link: tty, Control: filepath.Join(world, "acceptor.sock"), State: filepath.Join(world, "box.json"), Serial: uint32(1873452 + i), Speed: c.cfg.Speed, EscrowTimeout: c.cfg.EscrowTimeout})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func start(t testing.TB, kiosks int) *Cabinet {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	c, err := New(ctx, Config{Dir: dir, Programs: programs(t), Listen: "127.0.0.1:0", Kiosks: kiosks, Consumers: 200})
+	c, err := New(ctx, Config{Dir: dir, Programs: programs(t), Listen: "127.0.0.1:0", Kiosks: kiosks, Consumers: 200, Speed: 10, EscrowTimeout: 10 * time.Second})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
