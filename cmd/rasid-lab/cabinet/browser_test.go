@@ -73,7 +73,7 @@ func (s *screen) shows(selector, text string) {
 func (s *screen) number(digits string) {
 	s.t.Helper()
 	for i := range digits {
-		s.do(chromedp.Click(chromedp.CSS(`.pad button[value="`+digits[i:i+1]+`"]`)))
-		s.do(chromedp.WaitVisible(chromedp.CSS(`#number[value="`+digits[:i+1]+`"]`)))
+		s.do(chromedp.Click(chromedp.CSS(`.pad button[value="` + digits[i:i+1] + `"]`)))
+		s.do(chromedp.WaitVisible(chromedp.CSS(`#number[value="` + digits[:i+1] + `"]`)))
 	}
 }

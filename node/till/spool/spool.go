@@ -32,6 +32,9 @@ type Paperwork interface {
 // queueMax bounds what waits for the printer; the till owes no more papers than that.
 const queueMax = 1024
 
+// upTimeDoubt is how far a printer's up-time and our clock may be apart.
+const upTimeDoubt = 5 * time.Second
+
 // Config is what a spool needs. All fields are needed.
 type Config struct {
 	Printer   Printer
@@ -248,8 +251,10 @@ func (s *Spool) find(ctx context.Context, name string) ([]hardware.JobRef, error
 
 // remembers reports whether the printer has been up since before the copy could
 // first have been submitted: then its not knowing the job means that it never had it.
+// Up-times are whole seconds, rounded either way, and the clock may have been set a
+// little: in doubt the printer counts as having forgotten.
 func (s *Spool) remembers(it *item, status hardware.PrinterStatus) bool {
-	return s.cfg.Now().Add(-status.UpTime).Before(it.since)
+	return s.cfg.Now().Add(upTimeDoubt - status.UpTime).Before(it.since)
 }
 
 func (s *Spool) finish(ctx context.Context, ev till.Event) {
