@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,7 @@ type office struct {
 	s        *settings
 	log      *slog.Logger
 	host     *peer.Host
+	hearing  *hearing
 	view     *view.View
 	page     *console.Page
 	listener net.Listener
@@ -53,6 +55,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the ledger", Run: o.store.Run},
 		node.Actor{Name: "sync", Run: o.host.Run},
 		node.Actor{Name: "the view", Run: o.view.Run},
+		node.Actor{Name: "the memory of who was heard", Run: o.hearing.run},
 		node.Actor{Name: "the clerk", Run: o.clerk},
 		node.Actor{Name: "the command socket", Run: o.serveSocket},
 		node.Actor{Name: "the page", Run: func(ctx context.Context) error { return o.servePage(ctx, out) }},
@@ -71,7 +74,8 @@ func (o *office) make() (err error) {
 	if err := o.host.Listen(); err != nil {
 		return err
 	}
-	o.view = view.NewView(viewLedger{o.store}, viewNetwork{o.host}, o.log)
+	o.hearing = newHearing(filepath.Join(o.s.Dir, "heard.json"), o.host, o.store, o.log)
+	o.view = view.NewView(viewLedger{o.store}, o.hearing, o.log)
 	o.page, err = console.New(console.Config{
 		Fleet: o.id.Name, View: o.view, Now: time.Now, Log: o.log, Beat: 15 * time.Second, FrameAncestors: o.s.Frame,
 		Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold},
@@ -140,21 +144,4 @@ func (v viewLedger) Logs() []view.LogInfo {
 		out = append(out, view.LogInfo{ID: l.ID, Opened: l.Opened, Size: l.End.Size})
 	}
 	return out
-}
-
-// viewNetwork fits the host to what the view needs.
-type viewNetwork struct{ *peer.Host }
-
-func (v viewNetwork) LastHeard(id ledger.LogID) (view.Heard, bool) {
-	h, ok := v.Host.LastHeard(id)
-	return view.Heard{At: h.At, Via: h.Slot}, ok
-}
-
-func (v viewNetwork) Connected(slot uint32) bool {
-	for _, p := range v.Status().Peers {
-		if p.Slot == slot {
-			return true
-		}
-	}
-	return false
 }

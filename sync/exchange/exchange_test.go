@@ -313,10 +313,10 @@ func TestGap(t *testing.T) {
 // TestPleaRestarts: a plea makes us go on from the tip that it states.
 func TestPleaRestarts(t *testing.T) {
 	u := newUnder(t, map[ledger.LogID]uint64{other: 9}, nil)
-	got := u.meets(1, 1, cert.RoleKiosk)
+	u.meets(1, 1, cert.RoleKiosk)
 	u.Step(RunRead{Conn: 1, Log: other, Run: runOf(other, 0, 9)})
 	u.Step(Written{Conn: 1})
-	got = u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(3, 0)}, Plea: wire.PleaSend})
+	got := u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(3, 0)}, Plea: wire.PleaSend})
 	if r := one(t, "ReadRun", of[ReadRun](got)); r.From != 3 {
 		t.Errorf("ReadRun = %+v, want from 3", r)
 	}

@@ -39,9 +39,17 @@ func TestNeighbourDelivers(t *testing.T) {
 	k.SetOfficeCut(true)
 	p.pay()
 	officeShows(t, c, "₹1,300.00")
-	page := p.get(c.OfficeURL())
-	if want := hindi("office.kiosks.way_through", "kiosk", c.Kiosks()[1].Name); !strings.Contains(page, want) {
-		t.Errorf("the office page does not say %q", want)
+	way := hindi("office.kiosks.way_through", "kiosk", c.Kiosks()[1].Name)
+	if !strings.Contains(p.get(c.OfficeURL()), way) {
+		t.Errorf("the office page does not say %q", way)
+	}
+	c.office.Stop()
+	if _, err := c.office.Start(t.Context(), "office"); err != nil {
+		t.Fatal(err)
+	}
+	officeShows(t, c, "₹1,300.00")
+	if !strings.Contains(p.get(c.OfficeURL()), way) {
+		t.Errorf("after a restart the office page does not say %q any more", way)
 	}
 	report := verifyExport(t, c)
 	if got := report.Books.Balances["Assets:Cash:K2"]; int64(got) != k.Acceptor.Truth().BoxPaise() {

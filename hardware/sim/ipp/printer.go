@@ -52,12 +52,11 @@ type Sheet struct {
 }
 
 type job struct {
-	id      int32
-	name    string
-	uuid    string
-	state   int32
-	data    []byte
-	reasons []string
+	id    int32
+	name  string
+	uuid  string
+	state int32
+	data  []byte
 }
 
 // Printer is the device.
@@ -67,19 +66,18 @@ type Printer struct {
 	listener net.Listener
 	work     chan struct{} // a token when there may be something to print
 
-	mu       sync.Mutex // guards what follows
-	on       bool
-	started  time.Time
-	paper    int
-	jammed   bool
-	busy     bool
-	drop     bool // the next answer is lost
-	jobs     []*job
-	nextID   int32
-	boots    int
-	sheets   []Sheet
-	printing bool
-	conns    map[net.Conn]struct{}
+	mu      sync.Mutex // guards what follows
+	on      bool
+	started time.Time
+	paper   int
+	jammed  bool
+	busy    bool
+	drop    bool // the next answer is lost
+	jobs    []*job
+	nextID  int32
+	boots   int
+	sheets  []Sheet
+	conns   map[net.Conn]struct{}
 }
 
 // New opens the port and starts nothing.
