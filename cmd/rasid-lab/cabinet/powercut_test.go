@@ -22,8 +22,9 @@ import (
 )
 
 // pull kills the kiosk with -9 when its acceptor stands at the point, and plugs it in
-// again. act is what makes the acceptor come to the point.
-func (k *Kiosk) pull(t testing.TB, point string, act func()) {
+// again. act is what makes the acceptor come to the point, meanwhile what happens to
+// the acceptor while the kiosk is dead.
+func (k *Kiosk) pull(t testing.TB, point string, act func(), meanwhile ...string) {
 	t.Helper()
 	k.acceptor(t, "pause "+point)
 	act()
@@ -33,6 +34,9 @@ func (k *Kiosk) pull(t testing.TB, point string, act func()) {
 		t.Fatalf("the acceptor never came to %s: %v", point, err)
 	}
 	k.Process.Kill()
+	for _, line := range meanwhile {
+		k.acceptor(t, line)
+	}
 	k.acceptor(t, "resume")
 	if err := k.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -76,8 +80,9 @@ func TestPowerCuts(t *testing.T) {
 	k.insert(t, 500)
 	s.shows("#inserted", "₹500")
 
-	// (ii) after the accepting poll: the counters say that the note is in the box.
-	k.pull(t, "after-accept", func() { k.insert(t, 500) })
+	// (ii) after the accepting poll, and the acceptor's power goes too: its report of
+	// the note is lost, its counters say that the note is in the box.
+	k.pull(t, "after-accept", func() { k.insert(t, 500) }, "power off", "power on")
 	s.open(k)
 	s.shows("#recovered", "₹1,000")
 	s.tap("#continue", "#inserted")
@@ -100,6 +105,9 @@ func TestPowerCuts(t *testing.T) {
 	k.SetOfficeCut(false)
 	officeShows(t, c, "₹1,300.00")
 	report := verifyExport(t, c)
+	if n := stackedBy(t, c, event.EvidenceCounters); n != 1 {
+		t.Errorf("%d notes were credited from the counters, want 1", n)
+	}
 	cash, sum := report.Books.Balances["Assets:Cash:K2"], ledger.Paise(0)
 	for _, p := range report.Books.Balances {
 		sum += p
@@ -217,6 +225,22 @@ func verifyExport(t *testing.T, c *Cabinet) audit.Report {
 		t.Error("an export into a full folder was made")
 	}
 	return report
+}
+
+// stackedBy counts the notes that the log credits on the given evidence.
+func stackedBy(t *testing.T, c *Cabinet, evidence event.Evidence) int {
+	t.Helper()
+	n := 0
+	eachEntry(t, c, func(e ledger.Entry) {
+		body, err := event.Decode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := body.(*event.NoteStacked); ok && s.Evidence == evidence {
+			n++
+		}
+	})
+	return n
 }
 
 // nothingPersonal looks through everything that kiosk and office wrote, logs too, for

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,48 +109,45 @@ func TestKillWhilePrinting(t *testing.T) {
 	}
 }
 
-// officePrinted waits until an export has the printer's word.
+// officePrinted waits until the office has the printer's word.
 func officePrinted(t *testing.T, c *Cabinet) {
 	t.Helper()
-	n := 0
-	physically(t, "the printer's word is in the log", func() bool {
-		n++
-		dir := filepath.Join(t.TempDir(), strconv.Itoa(n))
-		run(t, filepath.Join(c.cfg.Programs, "rasid-office"), "export", dir, "--dir", c.OfficeDir())
-		bundles, err := filepath.Glob(filepath.Join(dir, "logs", "*", "tile", "entries", "*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range bundles {
-			if printedIn(t, b) {
-				return true
-			}
-		}
-		return false
+	physically(t, "the printer's word is at the office", func() bool {
+		found := false
+		eachEntry(t, c, func(e ledger.Entry) { found = found || e.Kind == event.KindPrinted })
+		return found
 	})
 }
 
-// printedIn looks for an entry of kind 41 in the entry bundles below a folder.
-func printedIn(t *testing.T, dir string) bool {
+// eachEntry exports from the office and calls f for every entry of every log.
+func eachEntry(t *testing.T, c *Cabinet, f func(ledger.Entry)) {
 	t.Helper()
-	found := false
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		for at := 0; err == nil && at+2 <= len(b); {
-			n := int(binary.BigEndian.Uint16(b[at:]))
-			e, decodeErr := ledger.DecodeEntry(b[at+2 : at+2+n])
-			found = found || decodeErr == nil && e.Kind == event.KindPrinted
-			at += 2 + n
-		}
-		return err
-	})
+	dir := filepath.Join(t.TempDir(), "export")
+	run(t, filepath.Join(c.cfg.Programs, "rasid-office"), "export", dir, "--dir", c.OfficeDir())
+	bundles, err := filepath.Glob(filepath.Join(dir, "logs", "*", "tile", "entries"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	for _, folder := range bundles {
+		err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			for at := 0; err == nil && at+2 <= len(b); {
+				n := int(binary.BigEndian.Uint16(b[at:]))
+				var e ledger.Entry
+				if e, err = ledger.DecodeEntry(b[at+2 : at+2+n]); err == nil {
+					f(e)
+				}
+				at += 2 + n
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Where the printer lost its memory too, a copy is printed and marked duplicate.
