@@ -101,6 +101,7 @@ func (m *Machine) device(ev hardware.AcceptorEvent) Out {
 // goes on where the sale stands.
 func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	a := &m.acceptor
+	e.Identity.Notes = indian(e.Identity.Notes)
 	a.ready, a.enabled, a.closing, a.moving, a.fault = &e, nil, false, false, hardware.FaultNone
 	var open *note
 	if m.sale != nil {
@@ -129,6 +130,21 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 		out.Commands = append(out.Commands, DisableNotes{})
 	}
 	return out
+}
+
+// indian keeps the notes that a kiosk takes. A data set that is misread by a factor,
+// or of another country, then opens no channel at all.
+func indian(notes []hardware.NoteType) []hardware.NoteType {
+	var kept []hardware.NoteType
+	for _, n := range notes {
+		switch n.ValuePaise {
+		case 10_00, 20_00, 50_00, 100_00, 200_00, 500_00:
+			if n.Currency == "INR" {
+				kept = append(kept, n)
+			}
+		}
+	}
+	return kept
 }
 
 func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
