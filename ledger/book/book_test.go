@@ -1,0 +1,335 @@
+package book
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+)
+
+// vectorLog is one log of a case: its entries in hexadecimal.
+type vectorLog struct {
+	Slot    uint32   `json:"slot"`
+	Ordinal uint32   `json:"ordinal"`
+	Role    string   `json:"role"`
+	Entries []string `json:"entries"`
+}
+
+// vector is one case of the rule set: entries, and what they post.
+type vectorCase struct {
+	Name         string        `json:"name"`
+	Logs         []vectorLog   `json:"logs"`
+	Transactions []Transaction `json:"transactions"`
+	Questions    []Question    `json:"questions"`
+	Unknown      int           `json:"unknown"`
+}
+
+// input gives the log at place i an id that follows from the place.
+func (v vectorLog) input(t testing.TB, i int, rules ledger.Hash) Log {
+	t.Helper()
+	var raw [][]byte
+	for _, s := range v.Entries {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, b)
+	}
+	role := cert.RoleKiosk
+	if v.Role == cert.RoleOffice.String() {
+		role = cert.RoleOffice
+	}
+	return Log{ID: ledger.LogID{byte(i + 1)}, Slot: v.Slot, Ordinal: v.Ordinal, Role: role, Rules: rules, Each: func(f func(uint64, []byte) error) error {
+		for i, e := range raw {
+			if err := f(uint64(i), e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+func (v vectorCase) books(t testing.TB) Books {
+	t.Helper()
+	var logs []Log
+	for i, l := range v.Logs {
+		logs = append(logs, l.input(t, i, Rules1()))
+	}
+	b, err := Of(logs)
+	if err != nil {
+		t.Fatalf("%s: %v", v.Name, err)
+	}
+	return b
+}
+
+// script writes entries in order; the millisecond of each is its index plus late.
+type script struct {
+	t    testing.TB
+	late uint64
+	raw  []string
+}
+
+func (s *script) add(bodies ...event.Body) uint64 {
+	s.t.Helper()
+	for _, b := range bodies {
+		e, err := event.New(ledger.Time{WallMs: 1795500000000 + s.late + uint64(len(s.raw))}, b)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.addRaw(e)
+	}
+	return uint64(len(s.raw) - 1)
+}
+
+func (s *script) addRaw(e ledger.Entry) {
+	s.t.Helper()
+	b, err := ledger.EncodeEntry(e)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.raw = append(s.raw, hex.EncodeToString(b))
+}
+
+// open begins a sale for a bill and feeds notes; it returns the sale and the stacked.
+func (s *script) open(bill byte, due ledger.Paise, rule event.SurplusRule, notes ...ledger.Paise) (sale uint64, stacked []uint64) {
+	s.t.Helper()
+	sale = s.add(&event.SaleOpened{Service: event.ServiceElectricity, Language: event.Hindi})
+	s.add(&event.BillSelected{Sale: sale, Biller: "JVVNL", Bill: event.BillKey{bill}, Due: due, Source: event.SourceDues, Surplus: rule, Part: true})
+	for _, n := range notes {
+		note := s.add(&event.NoteEscrowed{Sale: sale, Value: n, Channel: 1, Serial: 9})
+		s.add(&event.StackIntent{Note: note})
+		stacked = append(stacked, s.add(&event.NoteStacked{Note: note, Evidence: event.EvidenceEvent}))
+	}
+	return sale, stacked
+}
+
+func (s *script) pay(sale uint64, bill byte, due, tendered ledger.Paise, rule event.SurplusRule, stacked []uint64) {
+	s.t.Helper()
+	applied := min(due, tendered)
+	s.add(&event.PaymentCommitted{Sale: sale, Biller: "JVVNL", Bill: event.BillKey{bill}, Due: due, Tendered: tendered, Applied: applied, Surplus: tendered - applied, Rule: rule, Tender: event.TenderCash, Notes: stacked},
+		&event.SaleEnded{Sale: sale, Reason: event.EndPaid})
+}
+
+func (s *script) whole(bill byte, due ledger.Paise, rule event.SurplusRule, notes ...ledger.Paise) *script {
+	s.t.Helper()
+	sale, stacked := s.open(bill, due, rule, notes...)
+	var sum ledger.Paise
+	for _, n := range notes {
+		sum += n
+	}
+	s.pay(sale, bill, due, sum, rule, stacked)
+	return s
+}
+
+// scripted are the cases of rule set 1.
+func scripted(t testing.TB) []vectorCase {
+	one := func(name string, write func(s *script)) vectorCase {
+		s := &script{t: t}
+		write(s)
+		return vectorCase{Name: name, Logs: []vectorLog{{7, 1, "kiosk", s.raw}}}
+	}
+	two := func(name string, a, b *script) vectorCase {
+		return vectorCase{Name: name, Logs: []vectorLog{{7, 1, "kiosk", a.raw}, {8, 1, "kiosk", b.raw}}}
+	}
+	next, refused := event.SurplusNextBill, event.SurplusRefused
+	foreign := &script{t: t}
+	foreign.open(1, 100_00, next, 100_00)
+	return []vectorCase{
+		one("paid to the paisa", func(s *script) { s.whole(1, 600_00, refused, 500_00, 100_00) }),
+		one("surplus to the next bill", func(s *script) { s.whole(1, 1264_00, next, 500_00, 500_00, 200_00, 100_00) }),
+		one("part payment", func(s *script) { s.whole(1, 1264_00, next, 500_00) }),
+		one("two parts of one bill", func(s *script) { s.whole(1, 1264_00, next, 500_00, 500_00).whole(1, 264_00, next, 200_00, 100_00) }),
+		one("sale still open", func(s *script) { s.open(1, 1264_00, next, 500_00) }),
+		one("credit slip", func(s *script) {
+			sale, stacked := s.open(1, 1264_00, next, 500_00)
+			key := event.BillKey{1}
+			s.add(&event.SlipIssued{Sale: sale, Amount: 500_00, Notes: stacked, Biller: "JVVNL", Bill: &key}, &event.SaleEnded{Sale: sale, Reason: event.EndSlip})
+		}),
+		one("note returned", func(s *script) {
+			sale, _ := s.open(1, 1264_00, next)
+			note := s.add(&event.NoteEscrowed{Sale: sale, Value: 500_00, Channel: 1, Serial: 9})
+			s.add(&event.StackIntent{Note: note}, &event.NoteReturned{Note: note, Evidence: event.EvidenceCounters, RejectCode: 0xFF})
+		}),
+		one("note in doubt", func(s *script) {
+			sale, _ := s.open(1, 1264_00, next)
+			note := s.add(&event.NoteEscrowed{Sale: sale, Value: 500_00, Channel: 1, Serial: 9})
+			s.add(&event.StackIntent{Note: note}, &event.NoteUnresolved{Note: note, Reason: event.DoubtNoEvidence})
+		}),
+		one("orphaned note of known value", func(s *script) { s.add(&event.NoteOrphaned{Value: 200_00, Serial: 9}) }),
+		one("orphaned note of unknown value", func(s *script) { s.add(&event.NoteOrphaned{Serial: 9}) }),
+		two("one bill at two kiosks", (&script{t: t}).whole(1, 1264_00, next, 500_00, 500_00, 500_00), (&script{t: t, late: 500}).whole(1, 1264_00, next, 500_00, 500_00, 500_00)),
+		two("one bill at two kiosks, the other first", (&script{t: t, late: 500}).whole(1, 1264_00, next, 500_00, 500_00, 500_00), (&script{t: t}).whole(1, 1264_00, next, 500_00, 500_00, 500_00)),
+		two("one bill twice, the biller refuses a surplus", (&script{t: t}).whole(1, 600_00, refused, 500_00, 100_00), (&script{t: t, late: 9}).whole(1, 600_00, refused, 500_00, 100_00)),
+		two("a part and the whole", (&script{t: t}).whole(1, 1264_00, next, 500_00), (&script{t: t, late: 500}).whole(1, 1264_00, next, 500_00, 500_00, 500_00)),
+		one("payment of more than its notes", func(s *script) {
+			sale, stacked := s.open(1, 1264_00, next, 500_00)
+			s.pay(sale, 1, 1264_00, 1000_00, next, stacked)
+		}),
+		one("a note spent twice", func(s *script) {
+			sale, stacked := s.open(1, 500_00, next, 500_00)
+			s.pay(sale, 1, 500_00, 500_00, next, stacked)
+			key := event.BillKey{1}
+			s.add(&event.SlipIssued{Sale: sale, Amount: 500_00, Notes: stacked, Biller: "JVVNL", Bill: &key})
+		}),
+		{Name: "written without the role", Logs: []vectorLog{{1, 1, "office", foreign.raw}}},
+		one("unknown kind", func(s *script) { s.addRaw(ledger.Entry{Kind: 250, Body: ledger.RawCBOR{0xa0}}) }),
+		one("malformed body", func(s *script) { s.addRaw(ledger.Entry{Kind: event.KindNoteStacked, Body: ledger.RawCBOR{0xa0}}) }),
+	}
+}
+
+// TestRuleSet1 reads every case of the embedded file and computes it anew.
+// RASID_UPDATE_VECTORS=1 writes the file; once a log names it, it may not change.
+func TestRuleSet1(t *testing.T) {
+	if os.Getenv("RASID_UPDATE_VECTORS") == "1" {
+		writeRules(t)
+	}
+	raw, err := os.ReadFile("rules/1.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	n := 0
+	for ; d.More(); n++ {
+		var v vectorCase
+		if err := d.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		got := v.books(t)
+		if !same(t, got.Transactions, v.Transactions) || !same(t, got.Questions, v.Questions) || got.Unknown != v.Unknown {
+			t.Errorf("%s:\ngot  %v %v %d\nwant %v %v %d", v.Name, got.Transactions, got.Questions, got.Unknown, v.Transactions, v.Questions, v.Unknown)
+		}
+	}
+	if want := len(scripted(t)); n != want {
+		t.Errorf("the rule set has %d cases, the test writes %d", n, want)
+	}
+	t.Logf("%d cases, rule set %s", n, Rules1())
+}
+
+func same(t *testing.T, a, b any) bool {
+	t.Helper()
+	x, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Equal(x, y)
+}
+
+func writeRules(t *testing.T) {
+	t.Helper()
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	for _, v := range scripted(t) {
+		b := v.books(t)
+		v.Transactions, v.Questions, v.Unknown = b.Transactions, b.Questions, b.Unknown
+		if err := e.Encode(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("rules/1.jsonl", out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the cases must say, whatever the file says.
+func TestHardCases(t *testing.T) {
+	want := map[string]map[string]ledger.Paise{
+		"paid to the paisa":        {"Assets:Cash:K7": 600_00, "Liabilities:Biller:JVVNL": -600_00},
+		"surplus to the next bill": {"Assets:Cash:K7": 1300_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -36_00},
+		"part payment":             {"Assets:Cash:K7": 500_00, "Liabilities:Biller:JVVNL": -500_00},
+		"two parts of one bill":    {"Assets:Cash:K7": 1300_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -36_00},
+		"sale still open":          {"Assets:Cash:K7": 500_00, "Liabilities:Sale:K7-1-0": -500_00},
+		"credit slip":              {"Assets:Cash:K7": 500_00, "Liabilities:Slip:K7-1-5": -500_00},
+		"note returned":            {}, "note in doubt": {}, "orphaned note of unknown value": {},
+		"orphaned note of known value":                 {"Assets:Cash:K7": 200_00, "Liabilities:Unallocated:K7": -200_00},
+		"one bill at two kiosks":                       {"Assets:Cash:K7": 1500_00, "Assets:Cash:K8": 1500_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -1736_00},
+		"one bill at two kiosks, the other first":      {"Assets:Cash:K7": 1500_00, "Assets:Cash:K8": 1500_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -1736_00},
+		"one bill twice, the biller refuses a surplus": {"Assets:Cash:K7": 600_00, "Assets:Cash:K8": 600_00, "Liabilities:Biller:JVVNL": -600_00, "Liabilities:Citizen:K8-1-8": -600_00},
+		"a part and the whole":                         {"Assets:Cash:K7": 500_00, "Assets:Cash:K8": 1500_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -736_00},
+		"payment of more than its notes":               {"Assets:Cash:K7": 500_00, "Liabilities:Biller:JVVNL": -1000_00, "Liabilities:Sale:K7-1-0": 500_00},
+		"written without the role":                     {}, "unknown kind": {}, "malformed body": {},
+	}
+	asks := map[string]Reason{
+		"credit slip": ReasonSlipOpen, "note in doubt": ReasonNoteInDoubt, "orphaned note of known value": ReasonOrphanedNote, "orphaned note of unknown value": ReasonOrphanedNote,
+		"one bill at two kiosks": ReasonBillTwice, "payment of more than its notes": ReasonDisagree, "a note spent twice": ReasonDisagree, "written without the role": ReasonRole, "malformed body": ReasonMalformed,
+	}
+	for _, v := range scripted(t) {
+		b := v.books(t)
+		var sum ledger.Paise
+		for account, p := range b.Balances {
+			sum += p
+			if w, ok := want[v.Name]; ok && p != w[account] {
+				t.Errorf("%s: %s has %d, want %d", v.Name, account, p, w[account])
+			}
+		}
+		for account, p := range want[v.Name] {
+			if b.Balances[account] != p {
+				t.Errorf("%s: %s has %d, want %d", v.Name, account, b.Balances[account], p)
+			}
+		}
+		if sum != 0 {
+			t.Errorf("%s: the books sum to %d", v.Name, sum)
+		}
+		if r, ok := asks[v.Name]; ok && !slices.ContainsFunc(b.Questions, func(q Question) bool { return q.Reason == r }) {
+			t.Errorf("%s: questions %v, want %s", v.Name, b.Questions, r)
+		}
+	}
+}
+
+func TestUnknownRulesPostNothing(t *testing.T) {
+	s := (&script{t: t}).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+	b, err := Of([]Log{(vectorLog{7, 1, "kiosk", s.raw}).input(t, 0, ledger.Hash{1})})
+	if err != nil || len(b.Transactions) != 0 || len(b.Questions) != len(s.raw) || b.Questions[0].Reason != ReasonRules {
+		t.Errorf("%d transactions, %d questions, %v", len(b.Transactions), len(b.Questions), err)
+	}
+}
+
+// TestAnyOrderGivesOneDigest gives the logs in random orders: one digest.
+func TestAnyOrderGivesOneDigest(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	var logs []Log
+	for i := range 12 {
+		s := &script{t: t, late: rnd.Uint64N(100)}
+		for range 3 {
+			s.whole(byte(rnd.IntN(5)), ledger.Paise(100_00+rnd.Int64N(900_00)), event.SurplusNextBill, 500_00, 500_00)
+		}
+		l := (vectorLog{uint32(i + 1), 1, "kiosk", s.raw}).input(t, i, Rules1())
+		logs = append(logs, l)
+	}
+	var first ledger.Hash
+	for round := range 200 {
+		rnd.Shuffle(len(logs), func(i, j int) { logs[i], logs[j] = logs[j], logs[i] })
+		b, err := Of(logs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := b.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			first = d
+		}
+		if d != first {
+			t.Fatalf("round %d: another order gives other books", round)
+		}
+	}
+	if _, err := Of(append(logs, logs[0])); err == nil {
+		t.Error(fmt.Errorf("one log given twice is counted twice"))
+	}
+}
