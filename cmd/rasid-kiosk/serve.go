@@ -59,7 +59,7 @@ type kiosk struct {
 // serve runs the kiosk until ctx ends. It says on out where the screens are.
 func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	k := &kiosk{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), clock: newClock(s.Clock)}
-	if err := k.open(); err != nil {
+	if err := k.open(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.store.Close()) }()
@@ -78,7 +78,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 }
 
 // open opens what holds data and makes the actors; nothing runs yet.
-func (k *kiosk) open() (err error) {
+func (k *kiosk) open(ctx context.Context) (err error) {
 	if k.id, err = fleet.Load(k.s.Dir); err != nil {
 		return err
 	}
@@ -92,17 +92,17 @@ func (k *kiosk) open() (err error) {
 	if err != nil {
 		return errors.Join(err, k.listener.Close())
 	}
-	if err := k.make(); err != nil {
+	if err := k.make(ctx); err != nil {
 		return errors.Join(err, k.listener.Close(), k.store.Close())
 	}
 	return nil
 }
 
-func (k *kiosk) make() (err error) {
+func (k *kiosk) make(ctx context.Context) (err error) {
 	if k.writer, err = k.store.OpenOwn(k.key.Key); err != nil {
 		return err
 	}
-	if err := k.makeHost(); err != nil {
+	if err := k.makeHost(ctx); err != nil {
 		return err
 	}
 	k.catalogue = catalogue.New(k.id.Pepper, k.log)
@@ -134,7 +134,7 @@ func (k *kiosk) make() (err error) {
 	return err
 }
 
-func (k *kiosk) makeHost() (err error) {
+func (k *kiosk) makeHost(ctx context.Context) (err error) {
 	ledgers := ondisk.Store{Store: k.store}
 	k.host, err = peer.New(peer.Config{
 		Machine: k.id.Machine, Chain: k.id.Chain, Fleet: k.id.Fleet, Store: ledgers, Objects: ledgers, Describe: ledgers.Describe,
@@ -144,7 +144,7 @@ func (k *kiosk) makeHost() (err error) {
 	if err != nil {
 		return err
 	}
-	return k.host.Listen()
+	return k.host.Listen(ctx)
 }
 
 // runTill writes what begins every log and every boot, then sells.

@@ -202,7 +202,7 @@ func benchSync(ctx context.Context, dir string) ([]figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := h.Listen(); err != nil {
+		if err := h.Listen(ctx); err != nil {
 			return nil, err
 		}
 		hosts = append(hosts, h)

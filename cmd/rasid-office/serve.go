@@ -48,7 +48,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		return errors.Join(err, o.listener.Close())
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	if err := o.make(); err != nil {
+	if err := o.make(ctx); err != nil {
 		return errors.Join(err, o.listener.Close())
 	}
 	return node.Run(ctx,
@@ -62,7 +62,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	)
 }
 
-func (o *office) make() (err error) {
+func (o *office) make(ctx context.Context) (err error) {
 	ledgers := ondisk.Store{Store: o.store}
 	o.host, err = peer.New(peer.Config{
 		Machine: o.id.Machine, Chain: o.id.Chain, Fleet: o.id.Fleet, Store: ledgers, Objects: ledgers, Describe: ledgers.Describe,
@@ -71,7 +71,7 @@ func (o *office) make() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := o.host.Listen(); err != nil {
+	if err := o.host.Listen(ctx); err != nil {
 		return err
 	}
 	o.hearing = newHearing(filepath.Join(o.s.Dir, "heard.json"), o.host, o.store, o.log)

@@ -37,10 +37,10 @@ var catalogue = sync.OnceValue(func() map[Lang]*table {
 		name := string(l) + ".json"
 		data, err := files.ReadFile(name)
 		if err != nil {
-			panic(fmt.Sprintf("couldn't read the embedded catalogue %s: %v", name, err))
+			panic(fmt.Sprintf("broken invariant: the embedded catalogue %s cannot be read: %v", name, err))
 		}
 		if all[l], err = parseTable(data); err != nil {
-			panic(fmt.Sprintf("couldn't read the embedded catalogue %s: %v", name, err))
+			panic(fmt.Sprintf("broken invariant: the embedded catalogue %s cannot be read: %v", name, err))
 		}
 	}
 	return all

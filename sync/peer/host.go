@@ -173,11 +173,11 @@ func defaults(cfg *Config) {
 
 // Listen opens the listening address, so that Addr is known before Run. Run calls
 // it if nobody has. Calling it again does nothing.
-func (h *Host) Listen() error {
+func (h *Host) Listen(ctx context.Context) error {
 	if h.listener != nil || h.cfg.Listen == "" {
 		return nil
 	}
-	l, err := listenConfig.Listen(context.Background(), "tcp", h.cfg.Listen)
+	l, err := listenConfig.Listen(ctx, "tcp", h.cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("couldn't listen for peers on %s: another program has this address; stop it, or configure another address", h.cfg.Listen)
 	}
@@ -199,7 +199,7 @@ func (h *Host) Addr() string {
 // Run talks to peers until ctx ends, and then joins everything it started. It
 // returns nil when ctx ended, and an error when it could not listen.
 func (h *Host) Run(ctx context.Context) error {
-	if err := h.Listen(); err != nil {
+	if err := h.Listen(ctx); err != nil {
 		return err
 	}
 	updates, cancelUpdates := h.cfg.Store.Updates()

@@ -88,7 +88,7 @@ func (n *node) start(f *simnet.Fleet, change func(*Config), all ...simnet.Machin
 	if n.host, err = New(cfg); err != nil {
 		n.t.Fatal(err)
 	}
-	if err := n.host.Listen(); err != nil {
+	if err := n.host.Listen(context.Background()); err != nil {
 		n.t.Fatal(err)
 	}
 	var ctx context.Context

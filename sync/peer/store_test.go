@@ -75,7 +75,7 @@ func (n *diskNode) start(addresses ...string) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if err := n.host.Listen(); err != nil {
+	if err := n.host.Listen(context.Background()); err != nil {
 		n.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -97,6 +97,13 @@ func TestPowerCuts(t *testing.T) {
 	s.shows("main", "₹36.00")
 	s.shows(".state", lang.T(lang.Hindi, "kiosk.print.printed"))
 
+	agrees(t, c, k)
+}
+
+// agrees checks that box, receipt, office, books and log say the same to the paisa,
+// and that none of them names the citizen.
+func agrees(t *testing.T, c *Cabinet, k *Kiosk) {
+	t.Helper()
 	box := k.Acceptor.Truth().BoxPaise()
 	if box != 1300_00 {
 		t.Fatalf("the box holds %d paise, want 130000", box)

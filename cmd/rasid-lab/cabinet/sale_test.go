@@ -224,20 +224,8 @@ func TestBadStarts(t *testing.T) {
 		}
 		return path
 	}
-	foreign := filepath.Join(dir, "foreign")
-	if err := os.CopyFS(foreign, os.DirFS(b.Dir)); err != nil { // b's identity over a's data
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(filepath.Join(foreign, "data")); err != nil {
-		t.Fatal(err)
-	}
 	a.Process.Stop()
-	if err := os.CopyFS(filepath.Join(foreign, "data"), os.DirFS(filepath.Join(a.Dir, "data"))); err != nil {
-		t.Fatal(err)
-	}
-	if err := exec.Command("chmod", "-R", "go-rwx", foreign).Run(); err != nil {
-		t.Fatal(err)
-	}
+	foreign := foreignFolder(t, a, b)
 	serve := func(dir string, more ...string) []string {
 		return append([]string{kiosk, "serve", "--dir", dir, "--acceptor", "/dev/null", "--printer", a.Printer.URI(), "--listen", "127.0.0.1:0"}, more...)
 	}
@@ -269,6 +257,25 @@ func TestBadStarts(t *testing.T) {
 	if err := a.Start(t.Context()); err != nil {
 		t.Errorf("after all that the kiosk does not start: %v", err)
 	}
+}
+
+// foreignFolder is kiosk b's identity over kiosk a's data; a does not run.
+func foreignFolder(t *testing.T, a, b *Kiosk) string {
+	t.Helper()
+	foreign := filepath.Join(t.TempDir(), "foreign")
+	if err := os.CopyFS(foreign, os.DirFS(b.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(foreign, "data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(foreign, "data"), os.DirFS(filepath.Join(a.Dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command("chmod", "-R", "go-rwx", foreign).Run(); err != nil {
+		t.Fatal(err)
+	}
+	return foreign
 }
 
 // When the lab ends, by whatever way, none of its programs stays.

@@ -272,7 +272,7 @@ func tells(reply []byte, code uint8) bool {
 func (d *Device) send(ctx context.Context, seq bool, data []byte) {
 	p, err := ssp.Frame{Seq: seq, Data: data}.Encode()
 	if err != nil {
-		panic(err) // a reply of this device always fits a frame
+		panic(fmt.Sprintf("broken invariant: a reply of %d bytes does not fit a frame: %v", len(data), err))
 	}
 	d.mu.Lock()
 	wire, delay := d.wire, d.delay
