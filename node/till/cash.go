@@ -90,8 +90,12 @@ func (m *Machine) device(ev hardware.AcceptorEvent) Out {
 		a.moving = false
 	case hardware.AcceptorDisabled:
 		a.enabled, a.closing, a.moving = nil, false, false
-		if m.step == StepFinishing {
+		switch m.step {
+		case StepFinishing:
 			return m.closed()
+		case StepCash: // the word on an earlier Disable, or its own doing
+			paid, _ := m.sale.stacked()
+			return Out{Commands: m.enable(paid)}
 		}
 	}
 	return Out{}
@@ -102,7 +106,7 @@ func (m *Machine) device(ev hardware.AcceptorEvent) Out {
 func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	a := &m.acceptor
 	e.Identity.Notes = indian(e.Identity.Notes)
-	a.ready, a.enabled, a.closing, a.moving, a.fault = &e, nil, false, false, hardware.FaultNone
+	a.ready, a.enabled, a.closing, a.moving = &e, nil, false, false // faults last until they are cleared
 	var open *note
 	if m.sale != nil {
 		open = m.sale.openNote()
@@ -112,7 +116,7 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	if m.sale != nil {
 		paid, _ = m.sale.stacked()
 	}
-	if f := resolve(open, m.lastNote, m.excess, e); len(f) > 0 {
+	if f := resolve(open, m.base, m.excess, e); len(f) > 0 {
 		out.Draft = fixed(f...)
 		if _, stacked := f[0].(*event.NoteStacked); stacked {
 			paid += open.value
@@ -148,13 +152,18 @@ func indian(notes []hardware.NoteType) []hardware.NoteType {
 }
 
 func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
-	was := m.acceptor.fault
-	m.acceptor.fault = e.Fault
-	if e.Cleared {
-		m.acceptor.fault = hardware.FaultNone
-	}
-	if was == m.acceptor.fault {
+	a := &m.acceptor
+	if had := slices.Contains(a.faults, e.Fault); e.Fault == hardware.FaultNone || had != e.Cleared {
 		return Out{}
+	}
+	if e.Cleared {
+		a.faults = slices.DeleteFunc(a.faults, func(f hardware.Fault) bool { return f == e.Fault })
+	} else {
+		a.faults = append(a.faults, e.Fault)
+	}
+	a.fault = hardware.FaultNone
+	if n := len(a.faults); n > 0 {
+		a.fault = a.faults[n-1] // the newest is what somebody stands in front of
 	}
 	return Out{Draft: fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(e.Fault), Cleared: e.Cleared})}
 }
@@ -163,7 +172,7 @@ func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
 // before the acceptor is told.
 func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	value := ledger.Paise(e.ValuePaise)
-	if m.sale == nil || m.step != StepCash || m.sale.openNote() != nil || m.acceptor.ready == nil {
+	if m.sale == nil || m.step != StepCash || m.sale.openNote() != nil || !m.takes(e) {
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	paid, notes := m.sale.stacked()
@@ -181,6 +190,13 @@ func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	}
 }
 
+// takes reports whether a note is of a kind that this acceptor takes.
+func (m *Machine) takes(e hardware.NoteEscrowed) bool {
+	return m.acceptor.ready != nil && slices.ContainsFunc(m.acceptor.ready.Identity.Notes, func(n hardware.NoteType) bool {
+		return n.Channel == e.Channel && n.ValuePaise == e.ValuePaise
+	})
+}
+
 // credited takes the device's word that a note is in the box.
 func (m *Machine) credited(e hardware.NoteCredited) Out {
 	var n *note
@@ -191,14 +207,14 @@ func (m *Machine) credited(e hardware.NoteCredited) Out {
 	if m.acceptor.ready != nil {
 		serial = m.acceptor.ready.Identity.Serial
 	}
-	orphan := &event.NoteOrphaned{Value: ledger.Paise(e.ValuePaise), Serial: serial, Raw: e.Raw}
+	orphan := orphanOf(e, serial, event.Counters{})
 	if n == nil {
 		return Out{Draft: fixed(orphan)}
 	}
 	if !agrees(e, n) {
 		return Out{Draft: fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan)}
 	}
-	out := Out{Draft: fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: e.Raw})}
+	out := Out{Draft: fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: rawOf(e)})}
 	paid, _ := m.sale.stacked()
 	paid += n.value
 	if m.step != StepCash {
@@ -276,7 +292,7 @@ func (m *Machine) settleSale(body event.Body, reason event.EndReason) Out {
 		bill := m.bill
 		m.sale.bill = nil // nothing more comes of it; Apply ends the sale
 		leave := m.leave()
-		if bill != nil {
+		if bill != nil && !m.billInUse(bill.Bill, 0) {
 			leave.Commands = []Command{Forget{Bill: bill.Bill}}
 		}
 		return then(out, leave)

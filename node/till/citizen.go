@@ -9,6 +9,9 @@ import (
 func (m *Machine) citizen(ev Event) Out {
 	switch e := ev.(type) {
 	case ChooseLanguage:
+		if e.Language != event.Hindi && e.Language != event.English {
+			return Out{}
+		}
 		m.language = e.Language
 		if m.step == StepLanguage {
 			m.show(StepService)
@@ -91,10 +94,24 @@ func (m *Machine) obstacle() Problem {
 		return m.paidHere(b.Bill)
 	case b.Biller.CashMax > 0 && b.Due > b.Biller.CashMax:
 		return Problem{Key: "kiosk.dues.ceiling", Args: []any{"limit", b.Biller.CashMax}}
-	case b.Biller.Surplus == event.SurplusRefused && b.Due%smallestNotePaise != 0:
+	case !b.inNotes():
 		return Problem{Key: "kiosk.dues.not_in_notes", Args: []any{"amount", b.Due}}
 	}
 	return m.outOfService()
+}
+
+// inNotes reports whether notes can add up to the bill: to the paisa, or as far
+// beyond it as the biller and the ceiling for cash allow.
+func (b *Bill) inNotes() bool {
+	notes := (b.Due + smallestNotePaise - 1) / smallestNotePaise * smallestNotePaise
+	limit := b.Due
+	if b.Biller.Surplus == event.SurplusNextBill {
+		limit += b.Biller.OverMax
+	}
+	if b.Biller.CashMax > 0 {
+		limit = min(limit, b.Biller.CashMax)
+	}
+	return notes <= limit
 }
 
 // outOfService says why no sale can begin: money is taken only where it can be
@@ -226,7 +243,7 @@ func (m *Machine) printAgain() Out {
 	}
 	for i := len(m.papers) - 1; i >= 0; i-- {
 		p := m.papers[i]
-		if p.printed && p.copy < 9 && len(m.last) > 0 && p.subject == m.last[len(m.last)-1] {
+		if p.printed && p.copy < copiesMax && len(m.last) > 0 && p.subject == m.last[len(m.last)-1] {
 			m.touch()
 			return m.printIntent(p.subject, p.copy+1)
 		}

@@ -78,8 +78,9 @@ type Settled struct {
 // durable is all that the machine must know over a restart: a fold of the own log.
 type durable struct {
 	sale     *sale
-	lastNote *note // newest note of any sale, for the counters
-	excess   uint32
+	lastNote *note  // newest note of any sale
+	base     *note  // what the counters are compared with: it, or what was last written down of them
+	excess   uint32 // notes taken since base that orphans account for, base among them; 0 for none
 	papers   []*paper
 	subjects map[uint64]*Settled // of papers still owed, and of the last sale
 	last     []uint64            // subjects of the last sale that ended
@@ -182,7 +183,7 @@ func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) err
 		}
 		n := &note{index: index, value: b.Value, serial: b.Serial, counters: b.Counters}
 		d.sale.notes = append(d.sale.notes, n)
-		d.lastNote, d.excess = n, 0
+		d.lastNote, d.base, d.excess = n, n, 0
 	case *event.StackIntent:
 		return d.move(index, b.Note, noteIntended)
 	case *event.NoteStacked:
@@ -193,11 +194,35 @@ func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) err
 		if err := d.move(index, b.Note, noteUnresolved); err != nil {
 			return err
 		}
+		if n := d.lastNote; b.Reason != event.DoubtOtherDevice {
+			// The question covers what the counters showed: it is no news later.
+			d.base, d.excess = &note{serial: n.serial, counters: b.Counters, state: noteReturned}, 0
+		}
 		d.settle(index, leaf, body, nil)
 	case *event.NoteOrphaned:
-		d.excess = stackedDelta(d.lastNote, b.Counters)
+		d.applyOrphan(b)
 	}
 	return nil
+}
+
+// applyOrphan remembers that a note in the box is accounted for, so that the device
+// may say so again. With counters the orphan becomes what later ones are compared
+// with, as the one note since just before it; an orphan that was reported while the
+// till sold has none and counts as one note more.
+func (d *durable) applyOrphan(b *event.NoteOrphaned) {
+	if b.Counters != (event.Counters{}) {
+		before := b.Counters
+		before.Stacked--
+		d.base, d.excess = &note{serial: b.Serial, counters: before, state: noteStacked}, 0
+		return
+	}
+	if d.base == nil || d.base.serial != b.Serial {
+		return // nothing of this device to compare with
+	}
+	if d.excess == 0 && d.base.state == noteStacked {
+		d.excess = 1
+	}
+	d.excess++
 }
 
 // move closes or advances the open note. A note is settled at most once.

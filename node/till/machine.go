@@ -48,9 +48,10 @@ type acceptorView struct {
 	enabled  []uint8                 // channels, nil when closed
 	closing  bool                    // DisableNotes is on its way
 	moving   bool                    // a note is between escrow and box or hand
-	fault    hardware.Fault
-	silentAt time.Time // since when it cannot be reached
-	bounced  Problem   // why the last note came back
+	faults   []hardware.Fault        // reported and not cleared, oldest first
+	fault    hardware.Fault          // the newest of them
+	silentAt time.Time               // since when it cannot be reached
+	bounced  Problem                 // why the last note came back
 }
 
 // NewMachine returns a till with nothing in its past.
@@ -123,7 +124,7 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 	case PaperPrinted:
 		return m.paperPrinted(e)
 	case PaperUnknown:
-		return m.printIntent(e.Subject, e.Copy+1)
+		return m.paperUnknown(e)
 	case Looked:
 		return m.looked(e)
 	}
@@ -184,7 +185,30 @@ func (m *Machine) printIntent(subject uint64, copyNo uint32) Out {
 	return Out{Draft: fixed(&event.PrintIntent{Subject: subject, Copy: copyNo})}
 }
 
+// owed returns the paper whose copy the printer has news of, nil when nobody waits
+// for it.
+func (m *Machine) owed(subject uint64, copyNo uint32) *paper {
+	for _, p := range m.papers {
+		if p.subject == subject && p.copy == copyNo && !p.printed {
+			return p
+		}
+	}
+	return nil
+}
+
+// paperUnknown intends the next copy. After copiesMax the paper stays owed: a printer
+// that spoils every job would else be asked for ever.
+func (m *Machine) paperUnknown(e PaperUnknown) Out {
+	if m.owed(e.Subject, e.Copy) == nil || e.Copy >= copiesMax {
+		return Out{}
+	}
+	return m.printIntent(e.Subject, e.Copy+1)
+}
+
 func (m *Machine) paperPrinted(e PaperPrinted) Out {
+	if m.owed(e.Subject, e.Copy) == nil {
+		return Out{}
+	}
 	out := Out{Draft: fixed(&event.Printed{Subject: e.Subject, Copy: e.Copy})}
 	for _, p := range m.papers {
 		if p.subject == e.Subject && p.bill != nil && !m.billInUse(*p.bill, e.Subject) {
@@ -232,8 +256,8 @@ func (m *Machine) tick() Out {
 	case m.patienceEnded():
 		return m.giveUpOnAcceptor()
 	case m.step == StepFinishing:
-		if m.acceptor.ready == nil || m.now.Sub(m.finishing) >= acceptorPatience {
-			return m.closed() // nobody polls it, or it never answered: what comes later is an orphan
+		if m.acceptor.ready == nil || !m.acceptor.closing || m.now.Sub(m.finishing) >= acceptorPatience {
+			return m.closed() // nobody polls it, it is closed, or it never answered: what comes later is an orphan
 		}
 		return Out{}
 	case m.step == StepLanguage || m.now.Before(m.deadline):

@@ -26,7 +26,7 @@ func resolve(n *note, last *note, excess uint32, ready hardware.AcceptorReady) f
 	taken := stackedDelta(n, now)
 	switch {
 	case len(credits) == 1 && agrees(credits[0], n) && taken <= 1:
-		return finding{&event.NoteStacked{Note: n.index, Evidence: evidenceOf(credits[0]), Raw: credits[0].Raw}}
+		return finding{&event.NoteStacked{Note: n.index, Evidence: evidenceOf(credits[0]), Raw: rawOf(credits[0])}}
 	case len(credits) > 0:
 		f := finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: now}}
 		return append(f, orphansOf(credits, ready)...)
@@ -43,7 +43,8 @@ func resolve(n *note, last *note, excess uint32, ready hardware.AcceptorReady) f
 }
 
 // orphans accounts for what the device took while no note was open. A credit that
-// the counters show to be the last note's, said once more, is no news.
+// the counters show to be the last note's, said once more, is no news; one that they
+// do not show while nothing was taken lately is believed: the note is in the box.
 func orphans(last *note, excess uint32, ready hardware.AcceptorReady, credits []hardware.NoteCredited) finding {
 	if last == nil || last.serial != ready.Identity.Serial {
 		return orphansOf(credits, ready)
@@ -53,7 +54,7 @@ func orphans(last *note, excess uint32, ready hardware.AcceptorReady, credits []
 	if last.state == noteStacked && known == 0 {
 		known = 1
 	}
-	if taken == known || taken == 0 {
+	if taken == known && (known > 0 || len(credits) == 0) || taken == 0 && known > 0 {
 		return nil
 	}
 	if len(credits) == 0 {
@@ -65,9 +66,24 @@ func orphans(last *note, excess uint32, ready hardware.AcceptorReady, credits []
 func orphansOf(credits []hardware.NoteCredited, ready hardware.AcceptorReady) finding {
 	var f finding
 	for _, c := range credits {
-		f = append(f, &event.NoteOrphaned{Value: ledger.Paise(c.ValuePaise), Serial: ready.Identity.Serial, Counters: counters(ready.Counters), Raw: c.Raw})
+		f = append(f, orphanOf(c, ready.Identity.Serial, counters(ready.Counters)))
 	}
 	return f
+}
+
+// orphanOf writes a credit down as nobody's. A value that no note has is not known.
+func orphanOf(c hardware.NoteCredited, serial uint32, now event.Counters) *event.NoteOrphaned {
+	o := &event.NoteOrphaned{Value: ledger.Paise(c.ValuePaise), Serial: serial, Counters: now, Raw: rawOf(c)}
+	if o.Value < 0 || o.Value > largestNotePaise {
+		o.Value = 0
+	}
+	return o
+}
+
+// rawOf is the beginning of a device's event: an entry that is refused for its length
+// would stop the till at every start.
+func rawOf(c hardware.NoteCredited) []byte {
+	return c.Raw[:min(len(c.Raw), rawMaxBytes)]
 }
 
 func sortReports(reports []hardware.AcceptorEvent) (credits []hardware.NoteCredited, returns int) {

@@ -24,7 +24,10 @@ const (
 	numberMaxDigits   = 20
 	paidBillsMax      = 1 << 20
 	papersMax         = 64
+	copiesMax         = 9  // of one paper, however often they are lost
+	rawMaxBytes       = 64 // of a device's event in an entry
 	smallestNotePaise = 10_00
+	largestNotePaise  = 10_000_00
 )
 
 // Bill is what the catalogue knows of one consumer's bill. Number and Masked are

@@ -2,6 +2,7 @@ package cabinet
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -51,29 +52,48 @@ func (s *screen) do(steps ...chromedp.Action[chromedp.Void]) {
 // open goes to the screen of the kiosk's newest start, as its launcher does.
 func (s *screen) open(k *Kiosk) { s.do(chromedp.Navigate(k.Screen())) }
 
-// tap touches what the selector names and waits for the next page to show after.
+// tap presses what the selector names and waits for the next page to show after. The
+// press is the page's own click: the checks ask the browser for its whole document,
+// which makes it forget the nodes that a remote-controlled mouse would aim at.
 func (s *screen) tap(selector, next string) {
 	s.t.Helper()
-	s.do(chromedp.Click(chromedp.CSS(selector)), chromedp.WaitVisible(chromedp.CSS(next)))
+	s.click(selector)
+	s.wait(next, `!!document.querySelector(`+quote(next)+`)?.checkVisibility()`)
+}
+
+func (s *screen) click(selector string) {
+	s.t.Helper()
+	s.wait(selector, `(e => e && (e.click(), true))(document.querySelector(`+quote(selector)+`))`)
+}
+
+// wait asks the page until the expression is true. While the page goes from one to the
+// next the question may fail: it is asked again.
+func (s *screen) wait(what, expression string) {
+	s.t.Helper()
+	var err error
+	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); {
+		var is bool
+		if is, err = chromedp.Run(s.ctx, chromedp.Evaluate[bool]("!!("+expression+")")); err == nil && is {
+			return
+		}
+	}
+	page, _ := chromedp.Run(s.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	s.t.Fatalf("waited for %s, %v; the screen shows:\n%s", what, err, page)
 }
 
 // shows waits until the element holds the text, while the page renews itself.
 func (s *screen) shows(selector, text string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 40*time.Second)
-	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](`!!(document.querySelector("`+selector+`")?.textContent.includes("`+text+`"))`))
-	if err != nil {
-		page, _ := chromedp.Run(s.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		s.t.Fatalf("%s never showed %q: %v; the screen shows:\n%s", selector, text, err, page)
-	}
+	s.wait(selector+" with "+text, `document.querySelector(`+quote(selector)+`)?.textContent.includes(`+quote(text)+`)`)
 }
 
 // number types a consumer number on the pad, digit by digit.
 func (s *screen) number(digits string) {
 	s.t.Helper()
 	for i := range digits {
-		s.do(chromedp.Click(chromedp.CSS(`.pad button[value="` + digits[i:i+1] + `"]`)))
-		s.do(chromedp.WaitVisible(chromedp.CSS(`#number[value="` + digits[:i+1] + `"]`)))
+		s.click(`.pad button[value="` + digits[i:i+1] + `"]`)
+		s.wait("the digits typed", `document.querySelector("#number")?.value === `+quote(digits[:i+1]))
 	}
 }
+
+func quote(s string) string { return strconv.Quote(s) }
