@@ -159,10 +159,11 @@ type logKeeper struct {
 	escrow  map[uint64]*event.NoteEscrowed
 	stacked map[uint64]uint64 // index of NoteStacked → index of NoteEscrowed
 	used    map[uint64]bool   // NoteStacked that a payment or slip has spent
+	settled map[uint64]bool   // NoteEscrowed whose place is written down
 }
 
 func (k *keeper) log(l *Log) error {
-	lk := logKeeper{keeper: k, log: l, escrow: map[uint64]*event.NoteEscrowed{}, stacked: map[uint64]uint64{}, used: map[uint64]bool{}}
+	lk := logKeeper{keeper: k, log: l, escrow: map[uint64]*event.NoteEscrowed{}, stacked: map[uint64]uint64{}, used: map[uint64]bool{}, settled: map[uint64]bool{}}
 	return l.Each(func(index uint64, raw []byte) error {
 		e, err := ledger.DecodeEntry(raw)
 		if err != nil {
@@ -206,9 +207,17 @@ func (k *logKeeper) fact(index uint64, e ledger.Entry, body event.Body) error {
 			k.ask(index, ReasonDisagree, 0)
 			return nil
 		}
+		if !k.settles(index, b.Note) {
+			return nil
+		}
 		k.stacked[index] = b.Note
 		return k.post(index, e, Posting{cashAccount(k.log), n.Value}, Posting{saleAccount(k.log, n.Sale), -n.Value})
+	case *event.NoteReturned:
+		k.settles(index, b.Note)
 	case *event.NoteUnresolved:
+		if !k.settles(index, b.Note) {
+			return nil
+		}
 		var value ledger.Paise
 		if n := k.escrow[b.Note]; n != nil {
 			value = n.Value
@@ -228,6 +237,21 @@ func (k *logKeeper) fact(index uint64, e ledger.Entry, body event.Body) error {
 		return k.post(index, e, Posting{saleAccount(k.log, b.Sale), b.Amount}, Posting{slipAccount(k.log, index), -b.Amount})
 	}
 	return nil
+}
+
+// settles reports whether an entry is the first to say where a note is. A second one
+// contradicts it: it posts nothing and is asked about, so that no note counts twice.
+func (k *logKeeper) settles(index, note uint64) bool {
+	if !k.settled[note] {
+		k.settled[note] = true
+		return true
+	}
+	var value ledger.Paise
+	if n := k.escrow[note]; n != nil {
+		value = n.Value
+	}
+	k.ask(index, ReasonDisagree, value)
+	return false
 }
 
 // spend checks that a payment or slip is made of notes of its own sale, each once,

@@ -143,7 +143,7 @@ func scripted(t testing.TB) []vectorCase {
 	next, refused := event.SurplusNextBill, event.SurplusRefused
 	foreign := &script{t: t}
 	foreign.open(1, 100_00, next, 100_00)
-	return []vectorCase{
+	return append([]vectorCase{
 		one("paid to the paisa", func(s *script) { s.whole(1, 600_00, refused, 500_00, 100_00) }),
 		one("surplus to the next bill", func(s *script) { s.whole(1, 1264_00, next, 500_00, 500_00, 200_00, 100_00) }),
 		one("part payment", func(s *script) { s.whole(1, 1264_00, next, 500_00) }),
@@ -183,6 +183,32 @@ func scripted(t testing.TB) []vectorCase {
 		{Name: "written without the role", Logs: []vectorLog{{1, 1, "office", foreign.raw}}},
 		one("unknown kind", func(s *script) { s.addRaw(ledger.Entry{Kind: 250, Body: ledger.RawCBOR{0xa0}}) }),
 		one("malformed body", func(s *script) { s.addRaw(ledger.Entry{Kind: event.KindNoteStacked, Body: ledger.RawCBOR{0xa0}}) }),
+	}, contradictions(t)...)
+}
+
+// contradictions are the cases in which a log says two things of one note.
+func contradictions(t testing.TB) []vectorCase {
+	one := func(name string, write func(s *script)) vectorCase {
+		s := &script{t: t}
+		write(s)
+		return vectorCase{Name: name, Logs: []vectorLog{{7, 1, "kiosk", s.raw}}}
+	}
+	next := event.SurplusNextBill
+	return []vectorCase{
+		one("a note stacked twice", func(s *script) {
+			_, stacked := s.open(1, 1264_00, next, 500_00)
+			s.add(&event.NoteStacked{Note: stacked[0] - 2, Evidence: event.EvidenceEvent})
+		}),
+		one("a note returned and then stacked", func(s *script) {
+			sale, _ := s.open(1, 1264_00, next)
+			note := s.add(&event.NoteEscrowed{Sale: sale, Value: 500_00, Channel: 1, Serial: 9})
+			s.add(&event.StackIntent{Note: note}, &event.NoteReturned{Note: note, Evidence: event.EvidenceEvent}, &event.NoteStacked{Note: note, Evidence: event.EvidenceEvent})
+		}),
+		one("a note stacked and then returned and in doubt", func(s *script) {
+			_, stacked := s.open(1, 1264_00, next, 500_00)
+			s.add(&event.NoteReturned{Note: stacked[0] - 2, Evidence: event.EvidenceEvent}, &event.NoteUnresolved{Note: stacked[0] - 2, Reason: event.DoubtNoEvidence})
+		}),
+		one("a note stacked that was never in escrow", func(s *script) { s.add(&event.NoteStacked{Note: 99, Evidence: event.EvidenceEvent}) }),
 	}
 }
 
@@ -260,11 +286,15 @@ func TestHardCases(t *testing.T) {
 		"one bill twice, the biller refuses a surplus": {"Assets:Cash:K7": 600_00, "Assets:Cash:K8": 600_00, "Liabilities:Biller:JVVNL": -600_00, "Liabilities:Citizen:K8-1-8": -600_00},
 		"a part and the whole":                         {"Assets:Cash:K7": 500_00, "Assets:Cash:K8": 1500_00, "Liabilities:Biller:JVVNL": -1264_00, "Liabilities:Advance:JVVNL": -736_00},
 		"payment of more than its notes":               {"Assets:Cash:K7": 500_00, "Liabilities:Biller:JVVNL": -1000_00, "Liabilities:Sale:K7-1-0": 500_00},
-		"written without the role":                     {}, "unknown kind": {}, "malformed body": {},
+		"a note stacked twice":                         {"Assets:Cash:K7": 500_00, "Liabilities:Sale:K7-1-0": -500_00},
+		"a note returned and then stacked":             {}, "a note stacked that was never in escrow": {},
+		"a note stacked and then returned and in doubt": {"Assets:Cash:K7": 500_00, "Liabilities:Sale:K7-1-0": -500_00},
+		"written without the role":                      {}, "unknown kind": {}, "malformed body": {},
 	}
 	asks := map[string]Reason{
 		"credit slip": ReasonSlipOpen, "note in doubt": ReasonNoteInDoubt, "orphaned note of known value": ReasonOrphanedNote, "orphaned note of unknown value": ReasonOrphanedNote,
 		"one bill at two kiosks": ReasonBillTwice, "payment of more than its notes": ReasonDisagree, "a note spent twice": ReasonDisagree, "written without the role": ReasonRole, "malformed body": ReasonMalformed,
+		"a note stacked twice": ReasonDisagree, "a note returned and then stacked": ReasonDisagree, "a note stacked and then returned and in doubt": ReasonDisagree, "a note stacked that was never in escrow": ReasonDisagree,
 	}
 	for _, v := range scripted(t) {
 		b := v.books(t)

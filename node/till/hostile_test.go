@@ -156,6 +156,13 @@ func TestOrphanIsCountedOnce(t *testing.T) {
 	if got := b.books().Balances["Assets:Cash:K1"]; got != 800_00 {
 		t.Errorf("cash %d in the books, 80000 in the box: the next orphan is lost", got)
 	}
+	n = len(b.log)
+	b.ready(3, hardware.NoteCredited{Channel: 4, ValuePaise: 100_00})
+	b.silentFrom(n, "an orphan of the start sequence said once more")
+	b.ready(4, hardware.NoteCredited{Channel: 4, ValuePaise: 100_00})
+	if got := b.books().Balances["Assets:Cash:K1"]; got != 900_00 {
+		t.Errorf("cash %d in the books, 90000 in the box: an orphan behind an orphan is lost", got)
+	}
 }
 
 // A note in doubt is asked about once: its being in the box is no news at the next start.

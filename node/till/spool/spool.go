@@ -122,7 +122,7 @@ func (s *Spool) Run(ctx context.Context) error {
 // round looks at the printer and moves the first paper on as far as it goes.
 func (s *Spool) round(ctx context.Context) error {
 	status, err := s.status(ctx)
-	s.report(ctx, till.PrinterNow{Paper: status.Paper, Offline: err != nil})
+	s.report(ctx, till.PrinterNow{Paper: status.Paper, Offline: err != nil || idle(status)})
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,15 @@ func (s *Spool) round(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// idle reports whether the printer prints nothing although its paper is in order: an
+// open cover, a pause. Money for a paper that it would not print must not be taken.
+func idle(status hardware.PrinterStatus) bool {
+	if status.Paper == hardware.PaperOut || status.Paper == hardware.PaperJammed {
+		return false // said by name, and mended by a person
+	}
+	return status.Stopped || !status.Accepting
 }
 
 func (s *Spool) status(ctx context.Context) (hardware.PrinterStatus, error) {
@@ -174,6 +183,13 @@ func (s *Spool) drop() {
 	s.queue = s.queue[1:]
 }
 
+// postpone lets the papers behind the first one go before it, until the next poll.
+func (s *Spool) postpone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue[1:], s.queue[0])
+}
+
 // advance submits the first paper, or asks how far it is. It reports true when the
 // next one may follow.
 func (s *Spool) advance(ctx context.Context, it *item, status hardware.PrinterStatus) (bool, error) {
@@ -209,6 +225,7 @@ func (s *Spool) jobStatus(ctx context.Context, ref hardware.JobRef) (hardware.Jo
 func (s *Spool) place(ctx context.Context, it *item, status hardware.PrinterStatus) error {
 	job, err := s.cfg.Paperwork.Make(it.subject, it.copy)
 	if err != nil {
+		s.postpone()
 		return fmt.Errorf("couldn't make the paper of entry %d: %w", it.subject, err)
 	}
 	if it.ask {

@@ -112,20 +112,24 @@ type shop struct {
 	spool  *Spool
 	poll   chan time.Time
 	events []till.Event
+	free   chan struct{} // closed: the till takes events
 }
 
-// inShop runs a test against a spool in a bubble of time. busy is a till that takes
-// nothing until it is closed.
-func inShop(t *testing.T, busy chan struct{}, f func(s *shop)) {
+// inShop runs a test against a spool in a bubble of time. A busy till takes no event
+// until free is closed.
+func inShop(t *testing.T, busy bool, f func(s *shop)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shop{poll: make(chan time.Time)}
+		s := &shop{poll: make(chan time.Time), free: make(chan struct{})}
+		if !busy {
+			close(s.free)
+		}
 		s.printer = &printer{now: time.Now, up: time.Now().Add(-time.Hour), paper: hardware.PaperFull}
-		s.start(t, busy, f)
+		s.start(t, f)
 	})
 }
 
-func (s *shop) start(t *testing.T, busy chan struct{}, f func(s *shop)) {
+func (s *shop) start(t *testing.T, f func(s *shop)) {
 	s.spool = New(Config{Printer: s.printer, Paperwork: s.printer, Log: slog.New(slog.DiscardHandler), Now: time.Now, Poll: s.poll, CallMax: time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -133,8 +137,9 @@ func (s *shop) start(t *testing.T, busy chan struct{}, f func(s *shop)) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		if busy != nil {
-			<-busy
+		select {
+		case <-s.free:
+		case <-ctx.Done():
 		}
 		for {
 			select {
@@ -190,7 +195,7 @@ var (
 const name1 = "K1-7-copy-1"
 
 func TestPrintsOnceInOrder(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.spool.Print(7, 1)
 		s.spool.Print(8, 1)
 		synctest.Wait()
@@ -206,7 +211,7 @@ func TestPrintsOnceInOrder(t *testing.T) {
 }
 
 func TestPaperOutThenRefilled(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.paper = hardware.PaperOut
 		s.spool.Print(7, 1)
 		for range 3 {
@@ -221,7 +226,7 @@ func TestPaperOutThenRefilled(t *testing.T) {
 }
 
 func TestLostAnswerToSubmit(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.deaf = true
 		s.spool.Print(7, 1)
 		synctest.Wait()
@@ -233,7 +238,7 @@ func TestLostAnswerToSubmit(t *testing.T) {
 }
 
 func TestForgottenJobNumberIsFoundByName(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.spool.Print(7, 1)
 		synctest.Wait()
 		s.amnesiac = true
@@ -261,7 +266,7 @@ func TestAskAfterAStart(t *testing.T) {
 		{"the printer's clock cannot tell", func(s *shop) { s.up = time.Now().Add(-time.Minute - 2*time.Second) }, time.Minute, unknown1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inShop(t, nil, func(s *shop) {
+			inShop(t, false, func(s *shop) {
 				c.before(s)
 				s.spool.Ask(7, 1, time.Now().Add(-c.since))
 				for range 3 {
@@ -278,7 +283,7 @@ func TestAskAfterAStart(t *testing.T) {
 
 // The printer loses a job that it took in this life: nobody can say whether it came out.
 func TestPrinterRestartsUnderAJob(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.spool.Print(7, 1)
 		synctest.Wait()
 		<-time.After(time.Minute) // of the bubble
@@ -295,7 +300,7 @@ func TestPrinterRestartsUnderAJob(t *testing.T) {
 
 func TestAbortedAndCanceled(t *testing.T) {
 	for _, state := range []hardware.JobState{hardware.JobAborted, hardware.JobCanceled} {
-		inShop(t, nil, func(s *shop) {
+		inShop(t, false, func(s *shop) {
 			s.spool.Print(7, 1)
 			synctest.Wait()
 			s.jobs[0].State = state
@@ -307,7 +312,7 @@ func TestAbortedAndCanceled(t *testing.T) {
 }
 
 func TestPrinterOffline(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.offline = true
 		s.spool.Print(7, 1)
 		for range 3 {
@@ -324,7 +329,7 @@ func TestPrinterOffline(t *testing.T) {
 
 // A printer that answers and does not print is no printer to take money for.
 func TestPrinterThatDoesNotPrint(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.stopped = true // an open cover
 		s.ask()
 		s.wants(t, []till.Event{fine, till.PrinterNow{Paper: hardware.PaperFull, Offline: true}})
@@ -340,7 +345,7 @@ func TestPrinterThatDoesNotPrint(t *testing.T) {
 
 // A paper that cannot be made holds up no other.
 func TestPaperThatCannotBeMade(t *testing.T) {
-	inShop(t, nil, func(s *shop) {
+	inShop(t, false, func(s *shop) {
 		s.spool.Print(13, 1)
 		s.spool.Print(7, 1)
 		for range 4 {
@@ -353,8 +358,7 @@ func TestPaperThatCannotBeMade(t *testing.T) {
 // A till that is busy, with a commit for one, loses no word of the printer, and the
 // till can hand over papers meanwhile.
 func TestBusyTillLosesNothing(t *testing.T) {
-	busy := make(chan struct{})
-	inShop(t, busy, func(s *shop) {
+	inShop(t, true, func(s *shop) {
 		for subject := uint64(20); subject < 30; subject++ {
 			s.spool.Print(subject, 1)
 			s.round()
@@ -362,7 +366,7 @@ func TestBusyTillLosesNothing(t *testing.T) {
 		if len(s.events) != 0 {
 			t.Fatalf("a busy till was told %+v", s.events)
 		}
-		close(busy)
+		close(s.free)
 		for range 20 {
 			s.round()
 		}
