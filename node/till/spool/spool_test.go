@@ -259,8 +259,8 @@ func TestAskAfterAStart(t *testing.T) {
 		want   till.Event
 		papers int
 	}{
-		{"it is still printing", func(s *shop) { _, _ = s.Submit(nil, hardware.PrintJob{Name: name1}) }, time.Minute, printed1, 1},
-		{"it came out meanwhile", func(s *shop) { _, _ = s.Submit(nil, hardware.PrintJob{Name: name1}); s.work() }, time.Minute, printed1, 1},
+		{"it is still printing", func(s *shop) { _, _ = s.Submit(t.Context(), hardware.PrintJob{Name: name1}) }, time.Minute, printed1, 1},
+		{"it came out meanwhile", func(s *shop) { _, _ = s.Submit(t.Context(), hardware.PrintJob{Name: name1}); s.work() }, time.Minute, printed1, 1},
 		{"it was never submitted, and the printer remembers", func(*shop) {}, time.Minute, printed1, 1},
 		{"the printer was restarted since", func(s *shop) { s.restart() }, time.Minute, unknown1, 0},
 		{"the printer's clock cannot tell", func(s *shop) { s.up = time.Now().Add(-time.Minute - 2*time.Second) }, time.Minute, unknown1, 0},
