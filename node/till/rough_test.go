@@ -142,6 +142,9 @@ func (r *rough) mishap(w *world) Event {
 			r.land(w)
 			return hardware.AcceptorFault{Fault: hardware.FaultJamSafe, Cleared: true}
 		}
+		if !r.patient {
+			w.now = w.now.Add(120 * time.Second)
+		}
 		return Tick{}
 	case r.transit != 0:
 		switch w.rnd.IntN(6) {
@@ -217,8 +220,8 @@ func (w *world) truth() (doubts int, err error) {
 	if cash := books.Balances["Assets:Cash:K1"]; sum != 0 || cash != l.stacked+l.orphaned || w.dev.box != l.stacked+l.doubted {
 		return 0, fmt.Errorf("books: cash %d, sum %d; the log: %d stacked, %d in doubt and in the box, %d orphaned; the box holds %d", cash, sum, l.stacked, l.doubted, l.orphaned, w.dev.box)
 	}
-	if l.orphaned > l.doubted || l.orphans > l.doubts {
-		return 0, fmt.Errorf("%d orphans of %d paise, but only %d notes in doubt, %d paise of them in the box", l.orphans, l.orphaned, l.doubts, l.doubted)
+	if l.orphaned > l.doubted || l.orphans > l.inBox {
+		return 0, fmt.Errorf("%d orphans of %d paise, but of %d notes in doubt only %d of %d paise are in the box", l.orphans, l.orphaned, l.doubts, l.inBox, l.doubted)
 	}
 	return l.doubts, w.papersAreOnce()
 }
@@ -226,7 +229,7 @@ func (w *world) truth() (doubts int, err error) {
 // followed is what the log says of the notes, checked against where they are.
 type followed struct {
 	stacked, doubted, orphaned ledger.Paise
-	doubts, orphans            int
+	doubts, inBox, orphans     int // inBox: notes in doubt that are in the box
 	settled                    map[*physical]bool
 	copies                     map[event.PrintIntent]bool
 }
@@ -273,6 +276,7 @@ func (l *followed) entry(r *rough, b event.Body) error {
 		l.doubts++
 		if n = r.entryOf[b.Note]; n.inBox {
 			l.doubted += n.value
+			l.inBox++
 		}
 	case *event.NoteOrphaned:
 		l.orphans++

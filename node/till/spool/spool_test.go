@@ -161,11 +161,13 @@ func (s *shop) start(t *testing.T, f func(s *shop)) {
 
 // round lets the printer work, asks it once, and waits until all is quiet.
 func (s *shop) round() {
+	synctest.Wait() // the spool is at rest: what follows is the printer's turn
 	s.work()
 	s.ask()
 }
 
 func (s *shop) ask() {
+	synctest.Wait()
 	select {
 	case s.poll <- time.Now():
 	case <-time.After(time.Minute): // Run is busy with a till that takes nothing
