@@ -214,8 +214,8 @@ func (g Grant) PublicKey() ed25519.PublicKey { return g.LogKey[:] }
 
 // Verify checks that the machine signed the grant and that its numbers make sense.
 func (g Grant) Verify(machine ed25519.PublicKey) error {
-	if g.Ordinal == 0 || (g.Ordinal == 1) != (g.Before == nil) {
-		return fmt.Errorf("%w: incarnation %d: the first has no predecessor, every other has one", ErrRefused, g.Ordinal)
+	if g.Ordinal == 0 || g.Ordinal == 1 && g.Before != nil {
+		return fmt.Errorf("%w: incarnation %d: the first has no predecessor", ErrRefused, g.Ordinal)
 	}
 	if g.Reason < ReasonEnrolled || g.Reason > ReasonDoubt {
 		return fmt.Errorf("%w: grant for reason %d", ErrRefused, g.Reason)

@@ -45,6 +45,8 @@ var ErrRefused = errors.New("the receipt does not verify")
 type Claim struct {
 	_        struct{} `cbor:",toarray"`
 	Log      ledger.LogID
+	Slot     uint32 // of the machine, as in its certificate
+	Ordinal  uint32 // of the log's incarnation, as in the grant
 	Index    uint64
 	Size     uint64 // of the checkpoint that made the entry durable
 	Root     ledger.Hash
@@ -247,6 +249,10 @@ func (p Proof) Verify(fleet ed25519.PublicKey) (Verified, error) {
 	claim, err := Verify(p.Grant.PublicKey(), p.Receipt)
 	if err != nil {
 		return v, err
+	}
+	if claim.Slot != p.Machine.Slot || claim.Ordinal != p.Grant.Ordinal {
+		// Otherwise a machine could grant itself another's log and pass off its receipts.
+		return v, fmt.Errorf("%w: it was given by slot %d, incarnation %d, the certificates are of slot %d, incarnation %d", ErrRefused, claim.Slot, claim.Ordinal, p.Machine.Slot, p.Grant.Ordinal)
 	}
 	if ConsumerHash(p.Consumer, p.Nonce) != claim.Consumer {
 		return v, fmt.Errorf("%w: it was given for another consumer number than %q", ErrRefused, p.Consumer)

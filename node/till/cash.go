@@ -176,7 +176,7 @@ func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	paid, notes := m.sale.stacked()
-	if !m.allowed(paid, value) || len(notes) >= 2000 {
+	if !m.allowed(paid, value) || len(notes) >= notesPerSaleMax {
 		m.acceptor.bounced = Problem{Key: "kiosk.returned.too_much"}
 		return Out{Commands: []Command{ReturnNote{}}}
 	}

@@ -24,8 +24,9 @@ const (
 	numberMaxDigits   = 20
 	paidBillsMax      = 1 << 20
 	papersMax         = 64
-	copiesMax         = 9  // of one paper, however often they are lost
-	rawMaxBytes       = 64 // of a device's event in an entry
+	notesPerSaleMax   = 300 // the receipt's QR code holds 329 at the longest indexes (LEDGER.md §8)
+	copiesMax         = 9   // of one paper, however often they are lost
+	rawMaxBytes       = 64  // of a device's event in an entry
 	smallestNotePaise = 10_00
 	largestNotePaise  = 10_000_00
 )

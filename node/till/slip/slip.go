@@ -187,7 +187,7 @@ func (m *Maker) addProof(f *facts, subject uint64, raw []byte) error {
 	}
 	nonce := receipt.NonceFor(m.Key, subject)
 	signed, err := receipt.Sign(m.Key, receipt.Claim{
-		Log: ledger.LogIDOf(m.Grant.PublicKey()), Index: subject, Size: c.Size, Root: c.Root, Entry: raw, Consumer: receipt.ConsumerHash(f.known.Number, nonce),
+		Log: ledger.LogIDOf(m.Grant.PublicKey()), Slot: m.Chain.Machine.Slot, Ordinal: m.Grant.Ordinal, Index: subject, Size: c.Size, Root: c.Root, Entry: raw, Consumer: receipt.ConsumerHash(f.known.Number, nonce),
 	})
 	if err != nil {
 		return err
