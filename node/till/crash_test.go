@@ -74,6 +74,11 @@ func (w *world) boot() error {
 	if err := w.perform(w.m.Started(w.now, func(k event.BillKey) (Bill, bool) { b, ok := w.kept[k]; return b, ok })); err != nil {
 		return err
 	}
+	for k := range w.kept {
+		if !w.m.Needs(k) {
+			delete(w.kept, k)
+		}
+	}
 	w.rough.land(w)
 	w.queue = append(w.queue, PrinterNow{Paper: hardware.PaperFull}, w.dev.startUp())
 	return nil
@@ -312,6 +317,9 @@ func (w *world) dies() {
 
 // balanced checks the books against the physical truth.
 func (w *world) balanced() error {
+	if len(w.kept) > 0 && w.m.papersOwed() == 0 {
+		return fmt.Errorf("%d bills' personal data is kept although every paper is out", len(w.kept))
+	}
 	id := ledger.LogID{1}
 	books, err := book.Of([]book.Log{w.bookLog(id)})
 	if err != nil {

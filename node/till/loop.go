@@ -52,6 +52,8 @@ type Personal interface {
 	Keep(Bill) error
 	Get(event.BillKey) (Bill, bool)
 	Forget(event.BillKey) error
+	// Sweep forgets everything that is not needed any more.
+	Sweep(needed func(event.BillKey) bool) error
 }
 
 // Config is what a till needs. All fields are needed.
@@ -155,7 +157,11 @@ func (t *Till) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't fold the log: %w", err)
 	}
-	return t.perform(ctx, t.m.Started(t.cfg.Now(), t.cfg.Personal.Get))
+	out := t.m.Started(t.cfg.Now(), t.cfg.Personal.Get)
+	if err := t.cfg.Personal.Sweep(t.m.Needs); err != nil {
+		return fmt.Errorf("couldn't forget bills that nobody needs: %w", err)
+	}
+	return t.perform(ctx, out)
 }
 
 func (t *Till) fold(index uint64, entry []byte) error {

@@ -83,7 +83,9 @@ func (s *stage) Keep(Bill) error {
 	s.say("keep after %d entries", len(s.log))
 	return nil
 }
-func (s *stage) Get(event.BillKey) (Bill, bool) { return s.bill, true }
+func (s *stage) Get(event.BillKey) (Bill, bool)       { return s.bill, true }
+func (s *stage) Sweep(func(event.BillKey) bool) error { return nil }
+
 func (s *stage) Forget(event.BillKey) error {
 	s.say("forget")
 	return nil

@@ -80,10 +80,23 @@ func (m *Machine) Started(now time.Time, personal func(event.BillKey) (Bill, boo
 		}
 		out.Commands = append(out.Commands, AskPrinter{Subject: p.subject, Copy: p.copy, Since: p.intended})
 	}
+	m.resume(personal)
+	return out
+}
+
+// noSubject excepts no paper from billInUse: entry 0 opens the log.
+const noSubject = 0
+
+// Needs reports whether a bill's personal data is still needed: what a power cut left
+// behind otherwise is destroyed at the next start.
+func (m *Machine) Needs(bill event.BillKey) bool { return m.billInUse(bill, noSubject) }
+
+// resume puts the screen where the log left off.
+func (m *Machine) resume(personal func(event.BillKey) (Bill, bool)) {
 	if m.sale == nil {
 		m.last = nil
 		m.show(StepLanguage)
-		return out
+		return
 	}
 	m.language = m.sale.language
 	m.restoreBill(personal)
@@ -92,7 +105,6 @@ func (m *Machine) Started(now time.Time, personal func(event.BillKey) (Bill, boo
 	} else {
 		m.show(StepCash)
 	}
-	return out
 }
 
 func (m *Machine) restoreBill(personal func(event.BillKey) (Bill, bool)) {

@@ -117,3 +117,21 @@ func (k *Keeper) Forget(bill event.BillKey) error {
 	}
 	return nil
 }
+
+// Sweep forgets every bill that is not needed, and what a power cut left half-written.
+func (k *Keeper) Sweep(needed func(event.BillKey) bool) error {
+	files, err := os.ReadDir(k.dir)
+	if err != nil {
+		return fmt.Errorf("couldn't look for kept bills: %w", err)
+	}
+	for _, f := range files {
+		raw, err := hex.DecodeString(f.Name())
+		if err == nil && len(raw) == event.BillKeyBytes && needed(event.BillKey(raw)) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(k.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't forget a bill: %w", err)
+		}
+	}
+	return nil
+}

@@ -53,6 +53,16 @@ func TestKeepGetForget(t *testing.T) {
 	if _, ok := k.Get(b.Bill); ok {
 		t.Error("a damaged file opens")
 	}
+	needed := till.Bill{Number: "1", Bill: event.BillKey{8}}
+	if err := k.Keep(needed); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Sweep(func(key event.BillKey) bool { return key == needed.Bill }); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("%d files are left, want the needed one", len(left))
+	}
 	for range 2 {
 		if err := k.Forget(b.Bill); err != nil {
 			t.Error(err)
