@@ -23,11 +23,13 @@ const (
 	StatusNotFound           uint16 = 0x0406
 	StatusTooLarge           uint16 = 0x0408
 	StatusFormatNotSupported uint16 = 0x040A
+	StatusCompression        uint16 = 0x040F
 	StatusCharset            uint16 = 0x040D
 	StatusInternal           uint16 = 0x0500
 	StatusNotSupported       uint16 = 0x0501
 	StatusVersion            uint16 = 0x0503
 	StatusBusy               uint16 = 0x0507
+	StatusMultipleDocuments  uint16 = 0x0509
 )
 
 // Job states on the wire.
@@ -101,14 +103,24 @@ func (a Attribute) Text() string {
 	if len(a.Values) == 0 {
 		return ""
 	}
-	return string(a.Values[0].Bytes)
+	return a.Values[0].text()
+}
+
+// text leaves the language out: a printer may answer the name it was given as one
+// with a language (RFC 8011 §5.1.3), and it is the same name.
+func (v Value) text() string {
+	if v.Tag == tagTextLang || v.Tag == tagNameLang {
+		text, _ := withoutLanguage(v.Bytes) // of a decoded value it is whole
+		return string(text)
+	}
+	return string(v.Bytes)
 }
 
 // Texts returns all values as text.
 func (a Attribute) Texts() []string {
 	var out []string
 	for _, v := range a.Values {
-		out = append(out, string(v.Bytes))
+		out = append(out, v.text())
 	}
 	return out
 }

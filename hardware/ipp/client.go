@@ -29,7 +29,9 @@ var (
 	ErrNoJob = errors.New("the printer does not know the job")
 )
 
-// Client talks to one printer. Its methods may be called concurrently.
+// Client talks to one printer. Its methods may be called concurrently, end with
+// their ctx, and never repeat a request by themselves: when to ask again is the
+// caller's to decide.
 type Client struct {
 	uri  string // ipp://…, as the printer knows itself
 	post string // http://…
@@ -48,7 +50,13 @@ func NewClient(uri string) (*Client, error) {
 	if u.Port() == "" {
 		post.Host += ":631"
 	}
-	return &Client{uri: uri, post: post.String(), http: &http.Client{Transport: &http.Transport{MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second}}}, nil
+	c := &Client{uri: uri, post: post.String()}
+	c.http = &http.Client{
+		Transport: &http.Transport{MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second},
+		// Followed, a document would go to whatever host the answer names.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
 }
 
 func (c *Client) request(op uint16, attributes ...Attribute) Message {
@@ -78,8 +86,11 @@ func (c *Client) call(ctx context.Context, m Message, document []byte) (Message,
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	if len(raw) > messageMaxBytes {
+		return Message{}, fmt.Errorf("%w: the printer at %s answers more than %d bytes", ErrMalformed, c.uri, messageMaxBytes)
+	}
 	if answer.StatusCode != http.StatusOK {
-		return Message{}, fmt.Errorf("the printer at %s answers HTTP %s: is the address right?", c.uri, answer.Status)
+		return Message{}, c.httpError(answer)
 	}
 	reply, _, err := Decode(raw)
 	if err != nil {
@@ -89,6 +100,16 @@ func (c *Client) call(ctx context.Context, m Message, document []byte) (Message,
 		return Message{}, fmt.Errorf("%w: answer %d to request %d", ErrMalformed, reply.RequestID, m.RequestID)
 	}
 	return reply, statusError(reply)
+}
+
+func (c *Client) httpError(answer *http.Response) error {
+	switch {
+	case answer.StatusCode == http.StatusRequestEntityTooLarge:
+		return fmt.Errorf("the document is too large for the printer at %s", c.uri)
+	case answer.StatusCode >= 500:
+		return fmt.Errorf("the printer at %s fails with HTTP %s: switch it off and on", c.uri, answer.Status)
+	}
+	return fmt.Errorf("the printer at %s answers HTTP %s: is the address right?", c.uri, answer.Status)
 }
 
 func statusError(m Message) error {
@@ -113,7 +134,10 @@ func (c *Client) Status(ctx context.Context) (hardware.PrinterStatus, error) {
 	}
 	var s hardware.PrinterStatus
 	state, _ := m.Find(TagPrinter, "printer-state")
-	n, _ := state.Int()
+	n, ok := state.Int()
+	if !ok {
+		return s, fmt.Errorf("%w: the printer at %s does not tell its state", ErrMalformed, c.uri)
+	}
 	s.Stopped = n == 5
 	accepting, _ := m.Find(TagPrinter, "printer-is-accepting-jobs")
 	s.Accepting = accepting.IsTrue()
@@ -122,9 +146,10 @@ func (c *Client) Status(ctx context.Context) (hardware.PrinterStatus, error) {
 	s.UpTime = time.Duration(seconds) * time.Second
 	uuid, _ := m.Find(TagPrinter, "printer-uuid")
 	s.UUID = uuid.Text()
-	reasons, _ := m.Find(TagPrinter, "printer-state-reasons")
-	s.Reasons = bareReasons(reasons.Texts())
-	s.Paper = paperOf(s.Reasons)
+	if reasons, ok := m.Find(TagPrinter, "printer-state-reasons"); ok {
+		s.Reasons = bareReasons(reasons.Texts())
+		s.Paper = paperOf(s.Reasons)
+	}
 	return s, nil
 }
 
@@ -231,9 +256,11 @@ func stateOf(n int32) hardware.JobState {
 }
 
 // Find returns the jobs of the name that the printer has or remembers, oldest first.
+// It asks for what is not completed first: a job that comes out meanwhile is then in
+// both answers, where the other order would have it in neither.
 func (c *Client) Find(ctx context.Context, name string) ([]hardware.JobRef, error) {
 	var found []hardware.JobRef
-	for _, which := range []string{"completed", "not-completed"} {
+	for _, which := range []string{"not-completed", "completed"} {
 		m := c.request(OpGetJobs, Strings(TagName, "requesting-user-name", "rasid"), Strings(TagKeyword, "which-jobs", which), Bool("my-jobs", false),
 			Strings(TagKeyword, "requested-attributes", "job-id", "job-uuid", "job-name", "job-state"))
 		reply, err := c.call(ctx, m, nil)
@@ -247,7 +274,7 @@ func (c *Client) Find(ctx context.Context, name string) ([]hardware.JobRef, erro
 		}
 	}
 	slices.SortFunc(found, func(a, b hardware.JobRef) int { return int(a.ID) - int(b.ID) })
-	return found, nil
+	return slices.CompactFunc(found, func(a, b hardware.JobRef) bool { return a.ID == b.ID }), nil
 }
 
 // Cancel asks the printer to drop a job. A printer without paper may keep it until

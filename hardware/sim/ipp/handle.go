@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // State is the printer's physical truth.
@@ -42,6 +43,10 @@ func (p *Printer) upSeconds() int { return int(p.cfg.Now().Sub(p.started).Second
 //
 //	paper N · paper out · refill · jam · clear · busy on|off · power on|off
 //	drop next answer · state
+//
+// The answer that drop loses is the next one to a document; its job exists. Events are
+// job, page, sheet (the last page), out-of-paper, completed, canceled, aborted, and
+// sender-gone (at on-submit).
 func (p *Printer) handle(_ context.Context, command string, args []string) (any, error) {
 	defer p.wake()
 	if command == "state" {
@@ -64,8 +69,14 @@ func (p *Printer) handle(_ context.Context, command string, args []string) (any,
 	case "clear":
 		p.jammed = false
 	case "busy":
+		if arg != "on" && arg != "off" {
+			return nil, errors.New("busy wants on or off")
+		}
 		p.busy = arg == "on"
 	case "drop":
+		if strings.Join(args, " ") != "next answer" {
+			return nil, errors.New("drop wants the words next answer")
+		}
 		p.drop = true
 	case "power":
 		return p.power(arg)

@@ -11,12 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"rasid/hardware/sim/control"
 )
@@ -33,30 +29,27 @@ const (
 	documentMaxBytes = 8 << 20
 	sheetsMax        = 1000
 	jobsMax          = 200
+	waitingMaxBytes  = 64 << 20 // of documents that wait for paper
+	pagesMax         = 500      // of one document
 )
 
 // Config is what a printer needs. Listen and Spool are needed.
 type Config struct {
-	Listen  string // loopback address, port 0 for any
+	Listen  string // loopback address, port 0 for any; others are refused
 	Control string // path of the control socket, empty for none
-	Spool   string // folder that keeps every sheet
+	Spool   string // folder that keeps every sheet; those of an earlier run stay in the tray
 	Paper   int    // sheets in the tray; 0: 250
 	Now     func() time.Time
 	Log     *slog.Logger
 }
 
-// Sheet is one document as it came out.
+// Sheet is one document as it came out: its first page makes the file, which holds
+// the whole document; Pages of Of lie in the tray.
 type Sheet struct {
-	Name string `json:"job"`
-	File string `json:"file"`
-}
-
-type job struct {
-	id    int32
-	name  string
-	uuid  string
-	state int32
-	data  []byte
+	Name  string `json:"job"`
+	File  string `json:"file"`
+	Pages int    `json:"pages"`
+	Of    int    `json:"of"`
 }
 
 // Printer is the device.
@@ -85,6 +78,13 @@ func New(cfg Config) (*Printer, error) {
 	if err := os.MkdirAll(cfg.Spool, 0o755); err != nil {
 		return nil, fmt.Errorf("couldn't make the spool folder: %w", err)
 	}
+	if err := onLoopback(cfg.Listen); err != nil {
+		return nil, err
+	}
+	sheets, err := tray(cfg.Spool)
+	if err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't listen on %s: %w: is another printer there?", cfg.Listen, err)
@@ -92,9 +92,22 @@ func New(cfg Config) (*Printer, error) {
 	if cfg.Paper == 0 {
 		cfg.Paper = 250
 	}
-	p := &Printer{cfg: cfg, listener: l, work: make(chan struct{}, 1), on: true, started: cfg.Now(), paper: cfg.Paper, nextID: 1, conns: map[net.Conn]struct{}{}}
+	p := &Printer{cfg: cfg, listener: l, work: make(chan struct{}, 1), on: true, started: cfg.Now(), paper: cfg.Paper, nextID: 1, sheets: sheets, conns: map[net.Conn]struct{}{}}
 	p.control = control.New(control.Config{Path: cfg.Control, Handler: p.handle, Points: []string{OnSubmit, BeforeAnswer, BeforeComplete}})
 	return p, nil
+}
+
+// onLoopback refuses an address that others could reach: this printer asks nobody who
+// they are.
+func onLoopback(listen string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("%q is no address to listen on: write it as 127.0.0.1:8631: %w", listen, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q can be reached from other machines: listen on 127.0.0.1:8631 or another loopback address", listen)
+	}
+	return nil
 }
 
 // Addr is where the printer listens.
@@ -156,7 +169,7 @@ func (p *Printer) engine(ctx context.Context) {
 			return
 		case <-p.work:
 		}
-		for p.printOne(ctx) {
+		for p.step(ctx) {
 		}
 	}
 }
@@ -166,78 +179,4 @@ func (p *Printer) wake() {
 	case p.work <- struct{}{}:
 	default:
 	}
-}
-
-// printOne prints the next job if it can, and reports whether it did.
-func (p *Printer) printOne(ctx context.Context) bool {
-	p.mu.Lock()
-	j := p.next()
-	if j == nil || !p.on || p.jammed {
-		p.mu.Unlock()
-		return false
-	}
-	j.state = 5
-	if p.paper == 0 {
-		p.mu.Unlock()
-		p.control.Publish("out-of-paper", map[string]any{"job": j.name})
-		return false
-	}
-	p.paper--
-	sheet, err := p.keep(j)
-	boot := p.boots
-	if err == nil {
-		p.sheets = append(p.sheets, sheet)
-	}
-	p.mu.Unlock()
-	if err != nil {
-		p.cfg.Log.Error("a sheet was lost", "error", err)
-		return false
-	}
-	p.control.Publish("sheet", sheet)
-	if p.control.At(ctx, BeforeComplete) != nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.boots == boot && j.state == 5 {
-		j.state, j.data = 9, nil
-		p.control.Publish("completed", map[string]any{"job": j.name})
-	}
-	return true
-}
-
-func (p *Printer) next() *job {
-	for _, j := range p.jobs {
-		if j.state == 3 || j.state == 5 && j.data != nil {
-			return j
-		}
-	}
-	return nil
-}
-
-// keep writes a sheet to the spool folder, whole or not at all. The caller holds mu.
-func (p *Printer) keep(j *job) (Sheet, error) {
-	if len(p.sheets) >= sheetsMax {
-		return Sheet{}, fmt.Errorf("the spool folder holds %d sheets: empty it", sheetsMax)
-	}
-	safe := strings.Map(func(r rune) rune {
-		if r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
-			return r
-		}
-		return '_'
-	}, j.name)
-	name := fmt.Sprintf("%04d-%s.pdf", len(p.sheets)+1, safe)
-	temp := filepath.Join(p.cfg.Spool, "."+name)
-	if err := os.WriteFile(temp, j.data, 0o644); err != nil {
-		return Sheet{}, fmt.Errorf("couldn't keep the sheet of %s: %w", j.name, err)
-	}
-	if err := os.Rename(temp, filepath.Join(p.cfg.Spool, name)); err != nil {
-		return Sheet{}, fmt.Errorf("couldn't keep the sheet of %s: %w", j.name, err)
-	}
-	return Sheet{Name: j.name, File: name}, nil
-}
-
-// urn is the same for the same words: the printer's own name, and one for each job.
-func urn(words ...string) string {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(strings.Join(words, "\x00"))).URN()
 }

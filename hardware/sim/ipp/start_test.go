@@ -30,12 +30,14 @@ func start(t *testing.T, cmd *exec.Cmd, ready func(line string) bool) {
 		<-ended
 	})
 	lines := make(chan string)
+	isReady := make(chan struct{})
+	defer close(isReady)
 	go func() {
 		defer close(lines)
 		for s := bufio.NewScanner(r); s.Scan(); {
 			select {
 			case lines <- s.Text():
-			case <-t.Context().Done(): // nobody reads any more: let the program go on
+			case <-isReady: // read on: a program whose words nobody takes stands still
 			}
 		}
 	}()
