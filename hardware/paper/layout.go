@@ -2,28 +2,43 @@ package paper
 
 import (
 	"fmt"
+	"slices"
 
 	"rsc.io/qr"
 )
 
-// A4 in points, and the shape of everything on it.
+// The shape of everything on a page, in points.
 const (
-	pageWidthPt  = 595.28
-	pageHeightPt = 841.89
-	marginPt     = 48
-	mmPt         = 72 / 25.4
+	mmPt     = 72 / 25.4
+	marginPt = 48
+	bottomPt = marginPt / 2 // what is lower may be lost on a printer
 
 	textPt    = 11
 	smallPt   = 9
 	headingPt = 24
 	strongPt  = 17
+	bandPt    = 15
 	leading   = 1.5
+
+	labelShare = 0.56 // of the width; a value takes the rest but the gap
+	gapPt      = 12
+	rowPt      = 2 // below a row or cell, so that no mark touches the line there
+	apartPt    = 4 // before what begins a new thought
 
 	modulePt    = 0.45 * mmPt // of a QR code: at least 0.4 mm
 	quietModule = 4
 )
 
-// op is one thing to draw: a word, or a filled rectangle. Gray 0 is black.
+// Gray levels: 0 is black.
+const (
+	grayBand  = 0.15
+	graySub   = 0.3
+	grayRule  = 0.6
+	grayHair  = 0.85
+	grayFrame = 0.93
+)
+
+// op is one thing to draw: a word, or a filled rectangle.
 type op struct {
 	word       *word
 	face       *face
@@ -35,29 +50,49 @@ type op struct {
 
 type layout struct {
 	*shaper
+	width, height  float64 // of the sheet
 	left, right, y float64
 	ops            []op
 }
 
 func (l *layout) blocks(blocks []Block) error {
-	for _, b := range blocks {
-		if err := l.block(b); err != nil {
-			return err
+	for i, b := range blocks {
+		if i > 0 {
+			l.between(blocks[i-1], b)
 		}
-		if l.y < marginPt/2 {
-			return fmt.Errorf("the page is full: %T does not fit on one A4 sheet", b)
+		if err := l.block(b); err != nil {
+			return fmt.Errorf("block %d (%T): %w", i+1, b, err)
+		}
+		if l.y < bottomPt {
+			return fmt.Errorf("block %d (%T) does not fit on one sheet: it ends %.0f mm below the last line; shorten the page", i+1, b, (bottomPt-l.y)/mmPt)
 		}
 	}
 	return nil
 }
 
+// between leads the eye across rows, and parts a paragraph from the small print
+// above it.
+func (l *layout) between(before, b Block) {
+	switch b := b.(type) {
+	case Row:
+		if r, ok := before.(Row); ok && !r.Strong && !b.Strong {
+			l.rect(l.left, l.y, l.right-l.left, 0.5, grayHair)
+		}
+	case Text:
+		t, ok := before.(Text)
+		if small := ok && t.Small; small && !b.Small || !ok && b.Bold {
+			l.y -= apartPt
+		}
+	}
+}
+
 func (l *layout) block(b Block) error {
 	switch b := b.(type) {
 	case Heading:
-		if err := l.paragraph(b.Text, l.bold, headingPt, 0); err != nil {
+		if err := l.paragraph(b.Text, l.bold, headingPt, 0, Left); err != nil {
 			return err
 		}
-		err := l.paragraph(b.Sub, l.regular, textPt+1, 0.3)
+		err := l.paragraph(b.Sub, l.regular, textPt+1, graySub, Left)
 		l.y -= 6
 		return err
 	case Status:
@@ -70,47 +105,24 @@ func (l *layout) block(b Block) error {
 		if b.Small {
 			size = smallPt
 		}
-		return l.paragraph(b.Text, f, size, 0)
+		return l.paragraph(b.Text, f, size, 0, b.Align)
 	case Row:
 		return l.row(b)
+	case Table:
+		return l.table(b)
 	case Rule:
-		l.y -= 5
-		l.ops = append(l.ops, op{x: l.left, y: l.y, w: l.right - l.left, h: 0.8, gray: 0.6})
+		l.y -= 6
+		l.rect(l.left, l.y, l.right-l.left, 0.8, grayRule)
 		l.y -= 5
 		return nil
 	case QR:
 		return l.code(b)
 	}
-	return fmt.Errorf("unknown block %T", b)
+	return fmt.Errorf("want one of this package's blocks")
 }
 
-// line is words that stand together.
-type line struct {
-	words []word
-	width float64
-}
-
-// wrap breaks text into lines no wider than width points.
-func (l *layout) wrap(text string, f *face, size, width float64) ([]line, error) {
-	words, err := l.words(text, f)
-	if err != nil {
-		return nil, err
-	}
-	scale := size / f.upem
-	var lines []line
-	var cur line
-	pending := 0.0
-	for _, w := range words {
-		advance := float64(w.advance) * scale
-		if len(cur.words) > 0 && cur.width+pending+advance > width {
-			lines = append(lines, cur)
-			cur, pending = line{}, 0
-		}
-		cur.width += pending + advance
-		cur.words = append(cur.words, w)
-		pending = float64(w.space) * scale
-	}
-	return append(lines, cur), nil
+func (l *layout) rect(x, y, w, h, gray float64) {
+	l.ops = append(l.ops, op{x: x, y: y, w: w, h: h, gray: gray})
 }
 
 // put draws a line with its left end at x.
@@ -118,57 +130,133 @@ func (l *layout) put(ln line, f *face, size, x, y, gray float64) {
 	scale := size / f.upem
 	for i := range ln.words {
 		w := &ln.words[i]
-		l.ops = append(l.ops, op{word: w, face: f, x: x, y: y, size: size, gray: gray, spaced: w.space > 0 && i < len(ln.words)-1})
+		if len(w.clusters) > 0 {
+			l.ops = append(l.ops, op{word: w, face: f, x: x, y: y, size: size, gray: gray, spaced: w.space > 0 && i < len(ln.words)-1})
+		}
 		x += float64(w.advance+w.space) * scale
 	}
 }
 
-func (l *layout) paragraph(text string, f *face, size, gray float64) error {
+// baseline is that of the nth line, from 0, of a text whose top is given.
+func baseline(top, size float64, n int) float64 {
+	return top - size*leading*float64(n+1) + size*(leading-1)*0.6
+}
+
+// stack draws lines under each other between two edges and returns where they end.
+func (l *layout) stack(lines []line, f *face, size, gray float64, a Align, left, right, top float64) float64 {
+	for i, ln := range lines {
+		x := left
+		switch a {
+		case Centre:
+			x = left + (right-left-ln.width)/2
+		case Right:
+			x = right - ln.width
+		}
+		l.put(ln, f, size, x, baseline(top, size, i), gray)
+	}
+	return top - size*leading*float64(len(lines))
+}
+
+func (l *layout) paragraph(text string, f *face, size, gray float64, a Align) error {
 	if text == "" {
 		return nil
+	}
+	if a > Right {
+		return fmt.Errorf("unknown alignment %d", a)
 	}
 	lines, err := l.wrap(text, f, size, l.right-l.left)
 	if err != nil {
 		return err
 	}
-	for _, ln := range lines {
-		l.y -= size * leading
-		l.put(ln, f, size, l.left, l.y+size*(leading-1)*0.6, gray)
-	}
+	l.y = l.stack(lines, f, size, gray, a, l.left, l.right, l.y)
 	return nil
 }
 
-// row puts the label left and the value right; a long value wraps under itself.
+// row puts the label left and the value right; what is too long goes on below itself.
 func (l *layout) row(r Row) error {
 	size, face := float64(textPt), l.regular
 	if r.Strong {
 		size, face = strongPt, l.bold
 	}
-	width := l.right - l.left
-	label, err := l.wrap(r.Label, face, size, width*0.55)
+	labelWidth := (l.right - l.left) * labelShare
+	label, err := l.wrap(r.Label, face, size, labelWidth)
 	if err != nil {
 		return err
 	}
-	value, err := l.wrap(r.Value, l.bold, size, width*0.58)
-	if err != nil {
-		return err
-	}
-	sub, err := l.wrap(r.Sub, l.regular, smallPt, width)
+	value, err := l.wrap(r.Value, l.bold, size, l.right-l.left-labelWidth-gapPt)
 	if err != nil {
 		return err
 	}
 	top := l.y
-	for i, ln := range value {
-		l.put(ln, l.bold, size, l.right-ln.width, top-size*leading*float64(i+1)+size*(leading-1)*0.6, 0)
+	valueEnd := l.stack(value, l.bold, size, 0, Right, l.left, l.right, top)
+	labelEnd := l.stack(label, face, size, 0, Left, l.left, l.right, top)
+	if r.Sub != "" {
+		if labelEnd, err = l.sub(r.Sub, label, size, labelWidth, top, labelEnd); err != nil {
+			return err
+		}
 	}
-	for i, ln := range label {
-		l.put(ln, face, size, l.left, top-size*leading*float64(i+1)+size*(leading-1)*0.6, 0)
+	l.y = min(labelEnd, valueEnd) - rowPt
+	return nil
+}
+
+// sub puts a label's translation behind it, or below where there is no room.
+func (l *layout) sub(text string, label []line, size, width, top, end float64) (float64, error) {
+	last := label[len(label)-1].width
+	if last > 0 {
+		last += 6
 	}
-	if last := label[len(label)-1]; r.Sub != "" {
-		base := top - size*leading*float64(len(label)) + size*(leading-1)*0.6
-		l.put(sub[0], l.regular, smallPt, l.left+last.width+6, base, 0.35)
+	whole, err := l.wrap(text, l.regular, smallPt, width)
+	if err != nil {
+		return 0, err
 	}
-	l.y = top - size*leading*float64(max(len(value), len(label)))
+	if len(whole) == 1 && last+whole[0].width <= width {
+		l.put(whole[0], l.regular, smallPt, l.left+last, baseline(top, size, len(label)-1), graySub)
+		return end, nil
+	}
+	return l.stack(whole, l.regular, smallPt, graySub, Left, l.left, l.right, end), nil
+}
+
+// table gives every column the same width.
+func (l *layout) table(t Table) error {
+	n := len(t.Head)
+	if n == 0 || n > columnsMax {
+		return fmt.Errorf("a table of %d columns, want 1 to %d", n, columnsMax)
+	}
+	if err := l.cells(t.Head, n, l.regular, smallPt, graySub); err != nil {
+		return err
+	}
+	l.rect(l.left, l.y, l.right-l.left, 0.8, grayRule)
+	for i, row := range t.Rows {
+		if len(row) != n {
+			return fmt.Errorf("row %d of the table has %d cells, its head has %d", i+1, len(row), n)
+		}
+		if i > 0 {
+			l.rect(l.left, l.y, l.right-l.left, 0.5, grayHair)
+		}
+		if err := l.cells(row, n, l.regular, textPt, 0); err != nil {
+			return fmt.Errorf("row %d of the table: %w", i+1, err)
+		}
+	}
+	l.rect(l.left, l.y, l.right-l.left, 0.8, grayRule)
+	l.y -= 2
+	return nil
+}
+
+func (l *layout) cells(texts []string, n int, f *face, size, gray float64) error {
+	pitch := (l.right - l.left) / float64(n)
+	end := l.y
+	for i, text := range texts {
+		lines, err := l.wrap(text, f, size, pitch-gapPt)
+		if err != nil {
+			return err
+		}
+		align, left := Right, l.left+pitch*float64(i)
+		if i == 0 {
+			align = Left
+		}
+		end = min(end, l.stack(lines, f, size, gray, align, left, left+pitch, l.y))
+	}
+	l.y = end - rowPt
 	return nil
 }
 
@@ -179,23 +267,27 @@ func (l *layout) status(s Status) error {
 	inner := *l
 	inner.ops, inner.left, inner.right = nil, l.left+12, l.right-12
 	inner.y -= 4
-	if err := inner.paragraph(s.Text, l.bold, 13, 0); err != nil {
+	if err := inner.paragraph(s.Text, l.bold, 13, 0, Left); err != nil {
 		return err
 	}
-	if err := inner.paragraph(s.Sub, l.regular, 10, 0.25); err != nil {
+	if err := inner.paragraph(s.Sub, l.regular, 10, graySub, Left); err != nil {
 		return err
 	}
 	inner.y -= 6
 	l.y = inner.y
 	l.frame(l.left, l.y, l.right-l.left, top-l.y)
 	l.ops = append(l.ops, inner.ops...)
-	l.y -= 6
+	l.y -= 8
 	return nil
 }
 
 func (l *layout) frame(x, y, w, h float64) {
 	const t = 1.4
-	l.ops = append(l.ops, op{x: x, y: y, w: w, h: h, gray: 0.93}, op{x: x, y: y, w: w, h: t}, op{x: x, y: y + h - t, w: w, h: t}, op{x: x, y: y, w: t, h: h}, op{x: x + w - t, y: y, w: t, h: h})
+	l.rect(x, y, w, h, grayFrame)
+	l.rect(x, y, w, t, 0)
+	l.rect(x, y+h-t, w, t, 0)
+	l.rect(x, y, t, h, 0)
+	l.rect(x+w-t, y, t, h, 0)
 }
 
 // band is dark across the top, so that nobody takes a copy for the first paper.
@@ -203,12 +295,14 @@ func (l *layout) band(text string) error {
 	if text == "" {
 		return nil
 	}
-	lines, err := l.wrap(text, l.bold, 15, l.right-l.left)
+	lines, err := l.wrap(text, l.bold, bandPt, l.right-l.left)
 	if err != nil {
 		return err
 	}
-	l.ops = append(l.ops, op{x: 0, y: pageHeightPt - 30, w: pageWidthPt, h: 30, gray: 0.15})
-	l.put(lines[0], l.bold, 15, (pageWidthPt-lines[0].width)/2, pageHeightPt-21, 1)
+	height := bandPt*leading*float64(len(lines)) + 8
+	l.rect(0, l.height-height, l.width, height, grayBand)
+	l.stack(lines, l.bold, bandPt, 1, Centre, l.left, l.right, l.height-4)
+	l.y = min(l.y, l.height-height-12)
 	return nil
 }
 
@@ -216,15 +310,30 @@ func (l *layout) band(text string) error {
 func (l *layout) code(q QR) error {
 	c, err := qr.Encode(q.Text, qr.M)
 	if err != nil {
-		return fmt.Errorf("the QR code of %d characters: %w", len(q.Text), err)
+		return fmt.Errorf("a QR code of %d bytes: %w", len(q.Text), err)
 	}
 	l.y -= 8
 	total := float64(c.Size+2*quietModule) * modulePt
-	if total > (l.right-l.left)*0.6 || l.y-total < 0 {
-		return fmt.Errorf("a QR code of %d modules does not fit", c.Size)
+	if share := 0.6; total > (l.right-l.left)*share || l.y-total < bottomPt {
+		return fmt.Errorf("a QR code of %d modules, %.0f mm wide with its edge, does not fit: shorten its text or what is above", c.Size, total/mmPt)
 	}
-	top := l.y
-	x0, y0 := l.right-total+quietModule*modulePt, top-quietModule*modulePt
+	side := *l
+	side.ops, side.right = slices.Clip(l.ops), l.right-total-gapPt/2
+	if err := side.blocks(q.Side); err != nil {
+		return fmt.Errorf("beside the QR code: %w", err)
+	}
+	l.ops = side.ops
+	x := l.right - total
+	if len(q.Side) == 0 {
+		x = l.left + (l.right-l.left-total)/2
+	}
+	l.modules(c, x+quietModule*modulePt, l.y-quietModule*modulePt)
+	l.y = min(side.y, l.y-total)
+	return nil
+}
+
+// modules draws the dark ones, as one rectangle for those that touch in a row.
+func (l *layout) modules(c *qr.Code, left, top float64) {
 	for row := range c.Size {
 		for from := 0; from < c.Size; {
 			to := from
@@ -232,17 +341,9 @@ func (l *layout) code(q QR) error {
 				to++
 			}
 			if to > from {
-				l.ops = append(l.ops, op{x: x0 + float64(from)*modulePt, y: y0 - float64(row+1)*modulePt, w: float64(to-from) * modulePt, h: modulePt})
+				l.rect(left+float64(from)*modulePt, top-float64(row+1)*modulePt, float64(to-from)*modulePt, modulePt, 0)
 			}
 			from = to + 1
 		}
 	}
-	side := *l
-	side.ops, side.right = nil, l.right-total-6
-	if err := side.blocks(q.Side); err != nil {
-		return err
-	}
-	l.ops = append(l.ops, side.ops...)
-	l.y = min(side.y, top-total)
-	return nil
 }

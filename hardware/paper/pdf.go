@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"unicode"
 	"unicode/utf16"
 
 	"github.com/go-text/typesetting/font"
@@ -41,32 +42,64 @@ func (d *Document) PDF() ([]byte, error) {
 	content := w.stream("", d.content(used))
 	w.object(catalog, fmt.Sprintf("<< /Type /Catalog /Pages %d 0 R /Lang (hi) /ViewerPreferences << /DisplayDocTitle true >> >>", pages))
 	w.object(pages, fmt.Sprintf("<< /Type /Pages /Kids [%d 0 R] /Count 1 >>", page))
-	w.object(page, fmt.Sprintf("<< /Type /Page /Parent %d 0 R /MediaBox [0 0 %.2f %.2f] /Resources << /Font << %s>> >> /Contents %d 0 R >>", pages, pageWidthPt, pageHeightPt, resources, content))
+	w.object(page, fmt.Sprintf("<< /Type /Page /Parent %d 0 R /MediaBox [0 0 %.2f %.2f] /Resources << /Font << %s>> >> /Contents %d 0 R >>", pages, d.width, d.height, resources, content))
 	w.object(info, fmt.Sprintf("<< /Title %s /Producer (Rasid) >>", hexText(d.title)))
 	return w.finish(catalog, info), nil
 }
 
 // content draws the operations. A word of more than one glyph a cluster is wrapped
-// in ActualText, whole: readers put blanks between smaller pieces.
+// in ActualText, whole: readers put blanks between smaller pieces. English stands in
+// spans of its language, so that it is not read aloud as Hindi. Rectangles that
+// follow each other are filled as one path: between modules of a QR code filled one
+// by one, renderers that smooth edges leave light lines.
 func (d *Document) content(used []*pdfFont) []byte {
 	var b bytes.Buffer
 	byFace := map[*face]*pdfFont{}
 	for _, pf := range used {
 		byFace[pf.face] = pf
 	}
-	gray := -1.0
-	for _, o := range d.ops {
+	gray, english := -1.0, false
+	for i, o := range d.ops {
+		to := o.language(english)
+		if english && !to {
+			b.WriteString("EMC\n")
+		}
 		if o.gray != gray {
 			gray = o.gray
 			fmt.Fprintf(&b, "%.3g g\n", gray)
 		}
-		if o.word == nil {
-			fmt.Fprintf(&b, "%.3f %.3f %.3f %.3f re f\n", o.x, o.y, o.w, o.h)
+		if to && !english {
+			b.WriteString("/Span << /Lang (en) >> BDC\n")
+		}
+		english = to
+		if o.word != nil {
+			byFace[o.face].draw(&b, o)
 			continue
 		}
-		byFace[o.face].draw(&b, o)
+		fmt.Fprintf(&b, "%.3f %.3f %.3f %.3f re\n", o.x, o.y, o.w, o.h)
+		if i+1 == len(d.ops) || d.ops[i+1].word != nil || d.ops[i+1].gray != gray {
+			b.WriteString("f\n")
+		}
+	}
+	if english {
+		b.WriteString("EMC\n")
 	}
 	return b.Bytes()
+}
+
+// language says whether the operation belongs into a span of English. Its script
+// decides; figures and signs stay with what is before them.
+func (o op) language(before bool) (english bool) {
+	if o.word == nil {
+		return false
+	}
+	for _, r := range o.word.text() {
+		if unicode.Is(unicode.Devanagari, r) {
+			return false
+		}
+		before = before || unicode.Is(unicode.Latin, r)
+	}
+	return before
 }
 
 // pdfFont is one weight with a CID for every pair of glyph and text, so that what a
@@ -118,13 +151,12 @@ func keyOf(c cluster, i int, g glyph) cidKey {
 }
 
 func (p *pdfFont) draw(b *bytes.Buffer, o op) {
-	text, plain := "", true
+	plain := true
 	for _, c := range o.word.clusters {
-		text += c.text
 		plain = plain && len(c.glyphs) == 1
 	}
 	if !plain {
-		fmt.Fprintf(b, "/Span << /ActualText %s >> BDC\n", hexText(text))
+		fmt.Fprintf(b, "/Span << /ActualText %s >> BDC\n", hexText(o.word.text()))
 	}
 	fmt.Fprintf(b, "BT /%s %.3g Tf\n", p.name, o.size)
 	x, scale := o.x, o.size/p.face.upem

@@ -14,26 +14,26 @@ import (
 	"golang.org/x/image/vector"
 )
 
-// PNG draws the document at dpi dots an inch, for screens and tests.
+// PNG draws the document at dpi dots an inch, 36 to 600, for screens and tests.
 func (d *Document) PNG(dpi float64) ([]byte, error) {
-	if dpi < 36 || dpi > 600 {
-		return nil, fmt.Errorf("%.0f dots an inch: want 36 to 600", dpi)
+	if !(dpi >= 36 && dpi <= 600) {
+		return nil, fmt.Errorf("couldn't draw the picture: %.0f dots an inch, want 36 to 600", dpi)
 	}
 	scale := dpi / 72
-	width, height := int(math.Round(pageWidthPt*scale)), int(math.Round(pageHeightPt*scale))
+	width, height := int(math.Ceil(d.width*scale)), int(math.Ceil(d.height*scale))
 	img := image.NewGray(image.Rect(0, 0, width, height))
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	for _, o := range d.ops {
 		ink := image.NewUniform(color.Gray{Y: uint8(math.Round(o.gray * 255))})
 		if o.word == nil {
-			r := image.Rect(int(math.Round(o.x*scale)), int(math.Round((pageHeightPt-o.y-o.h)*scale)), int(math.Round((o.x+o.w)*scale)), int(math.Round((pageHeightPt-o.y)*scale)))
+			r := image.Rect(int(math.Round(o.x*scale)), int(math.Round((d.height-o.y-o.h)*scale)), int(math.Round((o.x+o.w)*scale)), int(math.Round((d.height-o.y)*scale)))
 			if r.Dy() == 0 {
 				r.Max.Y++
 			}
 			draw.Draw(img, r, ink, image.Point{}, draw.Src)
 			continue
 		}
-		drawWord(img, o, scale, ink)
+		d.drawWord(img, o, scale, ink)
 	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
@@ -44,14 +44,14 @@ func (d *Document) PNG(dpi float64) ([]byte, error) {
 
 // drawWord rasterises a word in a box of its own: one rasteriser for a whole page
 // would be slow.
-func drawWord(img *image.Gray, o op, scale float64, ink image.Image) {
+func (d *Document) drawWord(img *image.Gray, o op, scale float64, ink image.Image) {
 	k := o.size / o.face.upem * scale
-	box := image.Rect(int(o.x*scale)-int(o.size*scale), int((pageHeightPt-o.y-1.4*o.size)*scale), int(o.x*scale+float64(o.word.advance)*k)+int(o.size*scale)+1, int((pageHeightPt-o.y+0.8*o.size)*scale)+1).Intersect(img.Bounds())
+	box := image.Rect(int(o.x*scale)-int(o.size*scale), int((d.height-o.y-1.4*o.size)*scale), int(o.x*scale+float64(o.word.advance)*k)+int(o.size*scale)+1, int((d.height-o.y+0.8*o.size)*scale)+1).Intersect(img.Bounds())
 	if box.Empty() {
 		return
 	}
 	r := vector.NewRasterizer(box.Dx(), box.Dy())
-	x, y := o.x*scale-float64(box.Min.X), (pageHeightPt-o.y)*scale-float64(box.Min.Y)
+	x, y := o.x*scale-float64(box.Min.X), (d.height-o.y)*scale-float64(box.Min.Y)
 	for _, c := range o.word.clusters {
 		for _, g := range c.glyphs {
 			outline, _ := o.face.face.GlyphData(g.id).(font.GlyphOutline)
