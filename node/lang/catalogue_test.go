@@ -263,13 +263,13 @@ func TestCheckTemplateFindsEveryCall(t *testing.T) {
 		{{define "part"}}{{t .L "kiosk.footer.back"}}{{end}}
 		{{t $.L "kiosk.title"}}
 		{{if eq (t .L "kiosk.footer.help") ""}}{{t .L "kiosk.footer.help"}}{{else}}{{t .L "kiosk.footer.cancel"}}{{end}}
-		{{range .X}}{{t $.L "receipt.note_line" "value" (inrShort .) "n" 2}}{{else}}{{t .L "receipt.total"}}{{end}}
+		{{range .X}}{{t $.L "receipt.slip_title"}}{{else}}{{t .L "receipt.total"}}{{end}}
 		{{with .X}}{{$s := t $.L "receipt.fee"}}{{$s}}{{end}}
 		{{template "part"}}{{template "part" (t .L "receipt.kiosk")}}
 		{{t .L .Computed}}`))
 	want := []string{
 		"kiosk.footer.back", "kiosk.footer.cancel", "kiosk.footer.help", "kiosk.title",
-		"receipt.fee", "receipt.kiosk", "receipt.note_line", "receipt.total",
+		"receipt.fee", "receipt.kiosk", "receipt.slip_title", "receipt.total",
 	}
 	if err != nil || !slices.Equal(keys, want) {
 		t.Errorf("keys %v, error %v, want %v", keys, err, want)

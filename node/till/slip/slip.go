@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -331,13 +332,10 @@ func (w words) notes(values []ledger.Paise) []paper.Block {
 	}
 	slices.Sort(kinds)
 	slices.Reverse(kinds)
-	var blocks []paper.Block
-	for i, v := range kinds {
-		row := paper.Row{Label: lang.T(w.l, "receipt.note_line", "value", lang.INRShort(int64(v)), "n", count[v]), Value: lang.INR(int64(v) * int64(count[v]))}
-		if i == 0 {
-			row.Sub = lang.T(w.l, "receipt.tender_cash") + " · " + lang.T(w.o, "receipt.tender_cash")
-		}
-		blocks = append(blocks, row)
+	both := func(key string) string { return lang.T(w.l, key) + " · " + lang.T(w.o, key) }
+	t := paper.Table{Head: []string{both("receipt.note_head"), both("receipt.note_count"), both("receipt.note_sum")}}
+	for _, v := range kinds {
+		t.Rows = append(t.Rows, []string{lang.INRShort(int64(v)), strconv.Itoa(count[v]), lang.INR(int64(v) * int64(count[v]))})
 	}
-	return blocks
+	return []paper.Block{paper.Text{Text: both("receipt.tender_cash"), Bold: true}, t}
 }
