@@ -6,6 +6,7 @@
 package ledger
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base32"
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"strings"
 
+	"filippo.io/edwards25519"
 	"github.com/google/uuid"
 )
 
@@ -73,6 +75,21 @@ func ObjectHash(b []byte) Hash { return sha256.Sum256(b) }
 // length has signed nothing.
 func Signed(key ed25519.PublicKey, msg, sig []byte) bool {
 	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, msg, sig)
+}
+
+// CheckKey refuses what is no public key to trust: another length, bytes that are
+// no point of the curve or not in its one form, and the eight points of low order,
+// in whose name anybody can sign (LEDGER.md §3.1). Whoever certifies, grants or
+// believes a key checks it first.
+func CheckKey(key ed25519.PublicKey) error {
+	p, err := new(edwards25519.Point).SetBytes(key)
+	if err != nil || !bytes.Equal(p.Bytes(), key) {
+		return fmt.Errorf("%w public key %x: no point of the curve in its one form", ErrMalformed, []byte(key))
+	}
+	if new(edwards25519.Point).MultByCofactor(p).Equal(edwards25519.NewIdentityPoint()) == 1 {
+		return fmt.Errorf("%w public key %x: of low order, anybody can sign in its name", ErrMalformed, []byte(key))
+	}
+	return nil
 }
 
 // Position is where an entry stands.

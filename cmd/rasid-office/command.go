@@ -86,6 +86,7 @@ fleet.pub to everybody: with it anyone can verify receipts and exports.`,
 	init.Flags().StringVar(&r.Name, "name", "OFFICE", "name of the office")
 	init.Flags().StringVar(&r.Place, "place", "", "where it stands")
 	init.Flags().Uint32Var(&r.Cell, "cell", 1, "number of the first cell")
+	init.Flags().Uint32Var(&r.Slots, "slots", 10_000, "how many slots the district has, for good")
 	c := &cobra.Command{Use: "fleet", Short: "make a fleet"}
 	c.AddCommand(init)
 	return c

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"rasid/ledger"
-	"rasid/ledger/cert"
 	"rasid/ledger/event"
 )
 
@@ -31,7 +30,7 @@ type Log struct {
 	ID      ledger.LogID
 	Slot    uint32
 	Ordinal uint32
-	Role    cert.Role
+	Author  event.Author
 	Rules   ledger.Hash
 	Each    func(f func(index uint64, entry []byte) error) error
 }
@@ -190,7 +189,7 @@ func (k *logKeeper) entry(index uint64, e ledger.Entry) error {
 		k.books.Unknown++
 		return nil
 	}
-	if !event.MayWrite(k.log.Role, e.Kind) {
+	if !k.log.Author.MayWrite(index, e.Kind) {
 		k.ask(index, ReasonRole, 0)
 		return nil
 	}
@@ -229,10 +228,10 @@ func (k *logKeeper) fact(index uint64, e ledger.Entry, body event.Body) error {
 			return k.post(index, e, Posting{cashAccount(k.log), b.Value}, Posting{unallocatedAccount(k.log), -b.Value})
 		}
 	case *event.PaymentCommitted:
-		k.spend(index, b.Sale, b.Notes, b.Tendered)
+		k.spend(index, b.Sale, b.Notes.Indexes(), b.Tendered)
 		k.payments[b.Bill] = append(k.payments[b.Bill], &payment{log: k.log, index: index, wall: e.Time.WallMs, body: b})
 	case *event.SlipIssued:
-		k.spend(index, b.Sale, b.Notes, b.Amount)
+		k.spend(index, b.Sale, b.Notes.Indexes(), b.Amount)
 		k.ask(index, ReasonSlipOpen, b.Amount)
 		return k.post(index, e, Posting{saleAccount(k.log, b.Sale), b.Amount}, Posting{slipAccount(k.log, index), -b.Amount})
 	}

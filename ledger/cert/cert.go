@@ -51,6 +51,8 @@ const (
 var ErrRefused = errors.New("refused")
 
 // Certificate binds a key to a slot, a cell and a role until a day. About 110 bytes.
+// In a district's, Slot and Cell hold the first and the last slot that it may
+// certify, so that a stolen district key makes no machines elsewhere.
 type Certificate struct {
 	_        struct{} `cbor:",toarray"`
 	Key      [ed25519.PublicKeySize]byte
@@ -93,6 +95,9 @@ func (c Certificate) PublicKey() ed25519.PublicKey { return c.Key[:] }
 // It never decides whether an entry or a receipt is valid.
 func (c Certificate) Current(t time.Time) bool { return t.Unix()/86400 <= int64(c.NotAfter) }
 
+// Certifies reports whether a district's certificate covers the slot.
+func (c Certificate) Certifies(slot uint32) bool { return c.Slot <= slot && slot <= c.Cell }
+
 func (c Certificate) verify(issuer ed25519.PublicKey) error {
 	msg, err := c.signed()
 	if err != nil {
@@ -100,6 +105,9 @@ func (c Certificate) verify(issuer ed25519.PublicKey) error {
 	}
 	if !ledger.Signed(issuer, msg, c.Sig[:]) {
 		return fmt.Errorf("%w: the %s certificate of slot %d is not signed by its issuer", ErrRefused, c.Role, c.Slot)
+	}
+	if err := ledger.CheckKey(c.PublicKey()); err != nil {
+		return fmt.Errorf("%w: the %s certificate of slot %d: %w", ErrRefused, c.Role, c.Slot, err)
 	}
 	return nil
 }
@@ -112,7 +120,7 @@ type Chain struct {
 }
 
 // Verify checks the chain up to the fleet's public key and that roles are as they
-// must be. It looks at no clock.
+// must be, and the slot the district's. It looks at no clock.
 func (c Chain) Verify(fleet ed25519.PublicKey) error {
 	if c.District.Role != RoleDistrict {
 		return fmt.Errorf("%w: the issuing certificate has the role %s, want district", ErrRefused, c.District.Role)
@@ -120,8 +128,14 @@ func (c Chain) Verify(fleet ed25519.PublicKey) error {
 	if c.Machine.Role != RoleKiosk && c.Machine.Role != RoleOffice && c.Machine.Role != RoleAuditor {
 		return fmt.Errorf("%w: the machine certificate has the role %s", ErrRefused, c.Machine.Role)
 	}
+	if err := ledger.CheckKey(fleet); err != nil {
+		return fmt.Errorf("%w: the fleet's key: %w", ErrRefused, err)
+	}
 	if err := c.District.verify(fleet); err != nil {
 		return err
+	}
+	if !c.District.Certifies(c.Machine.Slot) {
+		return fmt.Errorf("%w: slot %d is not of this district, which has the slots %d to %d", ErrRefused, c.Machine.Slot, c.District.Slot, c.District.Cell)
 	}
 	return c.Machine.verify(c.District.PublicKey())
 }
@@ -212,7 +226,8 @@ func SignGrant(machine ed25519.PrivateKey, g Grant) (Grant, error) {
 // PublicKey returns the granted log key.
 func (g Grant) PublicKey() ed25519.PublicKey { return g.LogKey[:] }
 
-// Verify checks that the machine signed the grant and that its numbers make sense.
+// Verify checks that the machine signed the grant, that its numbers make sense and
+// that the log key is one.
 func (g Grant) Verify(machine ed25519.PublicKey) error {
 	if g.Ordinal == 0 || g.Ordinal == 1 && g.Before != nil {
 		return fmt.Errorf("%w: incarnation %d: the first has no predecessor", ErrRefused, g.Ordinal)
@@ -226,6 +241,9 @@ func (g Grant) Verify(machine ed25519.PublicKey) error {
 	}
 	if !ledger.Signed(machine, msg, g.Sig[:]) {
 		return fmt.Errorf("%w: the grant of log %s is not signed by the machine", ErrRefused, ledger.LogIDOf(g.PublicKey()))
+	}
+	if err := ledger.CheckKey(g.PublicKey()); err != nil {
+		return fmt.Errorf("%w: the grant's log key: %w", ErrRefused, err)
 	}
 	return nil
 }

@@ -105,16 +105,62 @@ func Kinds() []ledger.Kind {
 	return kinds
 }
 
-// MayWrite reports whether a log of the given role may hold entries of the kind.
-// An entry without the role is kept and carried, posts nothing and is listed.
-func MayWrite(r cert.Role, k ledger.Kind) bool {
+// Author is what a log's entry 0 says of its writer: it decides what the log may
+// hold (LEDGER.md §6.1).
+type Author struct {
+	Role   cert.Role
+	Stream cert.Stream
+}
+
+// Authors is a set of the logs of the kind table (LEDGER.md §6.2).
+type Authors uint8
+
+// The logs of the kind table.
+const (
+	KioskLog Authors = 1 << iota
+	AuthorityLog
+	SettlementLog
+	CellLog
+	AnyLog = KioskLog | AuthorityLog | SettlementLog | CellLog
+)
+
+func (a Author) log() Authors {
+	switch {
+	case a.Role == cert.RoleKiosk && a.Stream == cert.StreamMain:
+		return KioskLog
+	case a.Role != cert.RoleOffice:
+		return 0
+	case a.Stream == cert.StreamAuthority:
+		return AuthorityLog
+	case a.Stream == cert.StreamSettlement:
+		return SettlementLog
+	case a.Stream >= cert.StreamCell:
+		return CellLog
+	}
+	return 0
+}
+
+// authors says in which logs a kind has a meaning; none for a kind not in use.
+func authors(k ledger.Kind) Authors {
 	switch k {
 	case KindLogOpened, KindSoftwareStarted:
-		return r == cert.RoleKiosk || r == cert.RoleOffice
-	case KindMachineEnrolled, KindDuesPublished, KindAcknowledged:
-		return r == cert.RoleOffice
+		return AnyLog
+	case KindMachineEnrolled, KindDuesPublished:
+		return AuthorityLog
+	case KindAcknowledged:
+		return CellLog
 	}
-	return r == cert.RoleKiosk && newBody(k) != nil
+	if newBody(k) != nil {
+		return KioskLog
+	}
+	return 0
+}
+
+// MayWrite reports whether the author's log may hold an entry of the kind at the
+// index: the kind must be of that log, and LogOpened stands at 0 alone (that nothing
+// else stands there is OpenLog's to check). Any other entry is kept and carried, posts nothing and is listed.
+func (a Author) MayWrite(index uint64, k ledger.Kind) bool {
+	return (index == 0 || k != KindLogOpened) && authors(k)&a.log() != 0
 }
 
 // New makes an entry with the body at the given time.
@@ -178,6 +224,11 @@ func (b *LogOpened) check() error {
 	return nil
 }
 
+// Author is who writes the log.
+func (b *LogOpened) Author() Author {
+	return Author{Role: b.Chain.Machine.Role, Stream: b.Grant.Stream}
+}
+
 // Verify checks that the entry opens the log it stands in: the chain up to the
 // fleet, the grant by the machine, the log id by the granted key.
 func (b *LogOpened) Verify(log ledger.LogID) error {
@@ -187,9 +238,8 @@ func (b *LogOpened) Verify(log ledger.LogID) error {
 	if got := ledger.LogIDOf(b.Grant.PublicKey()); got != log {
 		return fmt.Errorf("%w: entry 0 grants log %s, it stands in %s", cert.ErrRefused, got, log)
 	}
-	role := b.Chain.Machine.Role
-	if (role == cert.RoleKiosk) != (b.Grant.Stream == cert.StreamMain) || role == cert.RoleAuditor {
-		return fmt.Errorf("%w: a machine with the role %s writes no stream %d", cert.ErrRefused, role, b.Grant.Stream)
+	if b.Author().log() == 0 {
+		return fmt.Errorf("%w: a machine with the role %s writes no stream %d", cert.ErrRefused, b.Chain.Machine.Role, b.Grant.Stream)
 	}
 	return nil
 }

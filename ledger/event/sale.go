@@ -150,7 +150,7 @@ type PaymentCommitted struct {
 	Surplus  ledger.Paise `cbor:"6,keyasint"`
 	Rule     SurplusRule  `cbor:"7,keyasint"`
 	Tender   Tender       `cbor:"8,keyasint"`
-	Notes    []uint64     `cbor:"9,keyasint"` // indexes of NoteStacked, ascending
+	Notes    NoteRefs     `cbor:"9,keyasint"` // of NoteStacked
 }
 
 // Kind returns KindPaymentCommitted.
@@ -171,17 +171,48 @@ func (b *PaymentCommitted) check() error {
 	if b.Surplus > 0 && (b.Rule == SurplusRefused || b.Applied != b.Due) {
 		return bad("a surplus of %d paise that the biller refuses, or before the bill is paid", b.Surplus)
 	}
-	return checkNotes(b.Notes)
+	return b.Notes.check()
 }
 
-func checkNotes(notes []uint64) error {
-	if len(notes) == 0 || len(notes) > notesMax {
-		return bad("%d notes, want 1 to %d", len(notes), notesMax)
+// NoteRefs points to notes of the same log, in ascending order: the index of the
+// first, then for each further one its distance from the one before. A payment of
+// many notes stays small, and its receipt readable.
+type NoteRefs []uint64
+
+// RefNotes makes the references to the given indexes, which must ascend.
+func RefNotes(indexes ...uint64) NoteRefs {
+	refs := make(NoteRefs, len(indexes))
+	var before uint64
+	for i, index := range indexes {
+		refs[i], before = index-before, index
 	}
-	for i := 1; i < len(notes); i++ {
-		if notes[i] <= notes[i-1] {
-			return bad("notes are not in ascending order")
+	return refs
+}
+
+// Indexes returns the indexes pointed to, ascending.
+func (r NoteRefs) Indexes() []uint64 {
+	indexes := make([]uint64, len(r))
+	var at uint64
+	for i, distance := range r {
+		at += distance
+		indexes[i] = at
+	}
+	return indexes
+}
+
+func (r NoteRefs) check() error {
+	if len(r) == 0 || len(r) > notesMax {
+		return bad("%d notes, want 1 to %d", len(r), notesMax)
+	}
+	var at uint64
+	for i, distance := range r {
+		if i > 0 && distance == 0 {
+			return bad("note %d twice", at)
 		}
+		if distance >= ledger.LogMaxEntries-at {
+			return bad("a note beyond index %d, the limit of a log", uint64(ledger.LogMaxEntries)-1)
+		}
+		at += distance
 	}
 	return nil
 }
@@ -191,7 +222,7 @@ func checkNotes(notes []uint64) error {
 type SlipIssued struct {
 	Sale   uint64       `cbor:"0,keyasint"`
 	Amount ledger.Paise `cbor:"1,keyasint"`
-	Notes  []uint64     `cbor:"2,keyasint"`
+	Notes  NoteRefs     `cbor:"2,keyasint"`
 	Biller string       `cbor:"3,keyasint,omitempty"` // of the bill that was to be paid
 	Bill   *BillKey     `cbor:"4,keyasint,omitempty"`
 }
@@ -207,7 +238,7 @@ func (b *SlipIssued) check() error {
 			return err
 		}
 	}
-	return checkNotes(b.Notes)
+	return b.Notes.check()
 }
 
 // PrintIntent says that a paper for the subject is about to be sent to the

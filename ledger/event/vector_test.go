@@ -29,7 +29,7 @@ func opened(t testing.TB, role cert.Role, stream cert.Stream) *event.LogOpened {
 	t.Helper()
 	pub := func(name string) [32]byte { return [32]byte(vector.Public(name)) }
 	issue := must[cert.Certificate](t)
-	d := issue(cert.Issue(vector.Key("fleet"), cert.Certificate{Key: pub("district"), Role: cert.RoleDistrict, NotAfter: 24000}))
+	d := issue(cert.Issue(vector.Key("fleet"), cert.Certificate{Key: pub("district"), Slot: 1, Cell: 5000, Role: cert.RoleDistrict, NotAfter: 24000}))
 	m := issue(cert.Issue(vector.Key("district"), cert.Certificate{Key: pub("machine"), Slot: 147, Cell: 3, Role: role, NotAfter: 22000}))
 	g := must[cert.Grant](t)(cert.SignGrant(vector.Key("machine"), cert.Grant{LogKey: pub("log"), Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled}))
 	return &event.LogOpened{Chain: cert.Chain{District: d, Machine: m}, Grant: g, Currency: event.Currency, Rules: ledger.Hash{0x11, 0x22}}
@@ -51,7 +51,7 @@ func raw(t testing.TB, k ledger.Kind, body map[uint64]any) []byte {
 func payment(change func(*event.PaymentCommitted)) *event.PaymentCommitted {
 	p := &event.PaymentCommitted{
 		Sale: 1000, Biller: "JVVNL", Bill: event.BillKey{0xb1}, Due: 1264_00, Tendered: 1300_00, Applied: 1264_00,
-		Surplus: 36_00, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: []uint64{1010, 1014, 1018, 1022},
+		Surplus: 36_00, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: event.RefNotes(1010, 1014, 1018, 1022),
 	}
 	if change != nil {
 		change(p)
@@ -93,8 +93,8 @@ func goodBodies(t testing.TB) map[string]event.Body {
 		"payment-committed":       payment(nil),
 		"payment-committed-part":  payment(func(p *event.PaymentCommitted) { p.Tendered, p.Applied, p.Surplus = 100_00, 100_00, 0 }),
 		"payment-committed-exact": payment(func(p *event.PaymentCommitted) { p.Tendered, p.Surplus, p.Rule = 1264_00, 0, event.SurplusRefused }),
-		"slip-issued":             &event.SlipIssued{Sale: 1000, Amount: 500_00, Notes: []uint64{1010}, Biller: "JVVNL", Bill: &event.BillKey{0xb1}},
-		"slip-issued-no-bill":     &event.SlipIssued{Sale: 1000, Amount: 500_00, Notes: []uint64{1010}},
+		"slip-issued":             &event.SlipIssued{Sale: 1000, Amount: 500_00, Notes: event.RefNotes(1010), Biller: "JVVNL", Bill: &event.BillKey{0xb1}},
+		"slip-issued-no-bill":     &event.SlipIssued{Sale: 1000, Amount: 500_00, Notes: event.RefNotes(1010)},
 		"print-intent":            &event.PrintIntent{Subject: 1024, Copy: 1},
 		"printed-duplicate":       &event.Printed{Subject: 1024, Copy: 2},
 		"software-started":        &event.SoftwareStarted{Version: "0.1.0"},
@@ -171,10 +171,11 @@ func badBodies(t testing.TB) []badBody {
 		{"payment-surplus-before-due", v, "before the bill is paid", pay(func(p *event.PaymentCommitted) { p.Applied, p.Surplus = 1000_00, 300_00 })},
 		{"payment-no-notes", v, "0 notes", pay(func(p *event.PaymentCommitted) { p.Notes = nil })},
 		{"payment-2049-notes", l, "2049 notes", pay(func(p *event.PaymentCommitted) { p.Notes = notes(2049) })},
-		{"payment-note-twice", v, "ascending", pay(func(p *event.PaymentCommitted) { p.Notes = []uint64{5, 5} })},
-		{"slip-of-0", v, "slip of 0", &event.SlipIssued{Notes: []uint64{1}}},
-		{"slip-biller-without-bill", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: []uint64{1}, Biller: "JVVNL"}},
-		{"slip-bill-without-biller", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: []uint64{1}, Bill: &event.BillKey{}}},
+		{"payment-note-twice", v, "note 5 twice", pay(func(p *event.PaymentCommitted) { p.Notes = event.NoteRefs{5, 0} })},
+		{"payment-note-beyond", v, "a note beyond index", pay(func(p *event.PaymentCommitted) { p.Notes = event.NoteRefs{1 << 47, 1 << 47} })},
+		{"slip-of-0", v, "slip of 0", &event.SlipIssued{Notes: event.RefNotes(1)}},
+		{"slip-biller-without-bill", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: event.RefNotes(1), Biller: "JVVNL"}},
+		{"slip-bill-without-biller", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: event.RefNotes(1), Bill: &event.BillKey{}}},
 		{"print-copy-0", v, "copy 0", &event.PrintIntent{}},
 		{"printed-copy-1000", l, "copy 1000", &event.Printed{Copy: 1000}},
 		{"version-empty", v, "version of 0", &event.SoftwareStarted{}},
@@ -217,9 +218,9 @@ func eventVectors(t *testing.T) []vector.Vector {
 		{"stacked-raw-null", vector.Canonical, "another canonical form", raw(t, event.KindNoteStacked, map[uint64]any{0: 1, 1: 1, 2: nil})},
 		{"stacked-evidence-256", vector.Limit, "overflow", raw(t, event.KindNoteStacked, map[uint64]any{0: 1, 1: 256})},
 		{"fault-cleared-as-number", vector.Form, "malformed", raw(t, event.KindDeviceFault, map[uint64]any{0: 1, 1: 1, 2: 1})},
-		{"slip-biller-empty-text", vector.Canonical, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: []uint64{1}, 3: ""})},
-		{"slip-bill-of-15-bytes", vector.Form, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: []uint64{1}, 3: "JVVNL", 4: make([]byte, 15)})},
-		{"slip-bill-of-17-bytes", vector.Form, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: []uint64{1}, 3: "JVVNL", 4: make([]byte, 17)})},
+		{"slip-biller-empty-text", vector.Canonical, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: event.RefNotes(1), 3: ""})},
+		{"slip-bill-of-15-bytes", vector.Form, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: event.RefNotes(1), 3: "JVVNL", 4: make([]byte, 15)})},
+		{"slip-bill-of-17-bytes", vector.Form, "another canonical form", raw(t, event.KindSlipIssued, map[uint64]any{0: 1, 1: 100, 2: event.RefNotes(1), 3: "JVVNL", 4: make([]byte, 17)})},
 	} {
 		out = append(out, vector.Vector{Name: b.name, Spec: "§6.2", Expect: b.class, Reason: b.reason, Data: b.data})
 	}
@@ -319,18 +320,21 @@ func TestOpenLogVectors(t *testing.T) {
 	}
 }
 
-func TestMayWrite(t *testing.T) {
-	office := []ledger.Kind{event.KindMachineEnrolled, event.KindDuesPublished, event.KindAcknowledged}
-	both := []ledger.Kind{event.KindLogOpened, event.KindSoftwareStarted}
+// TestStrangersWriteNothing: what is no log of the table, and kinds not in use.
+func TestStrangersWriteNothing(t *testing.T) {
 	for _, k := range append(event.Kinds(), 4, 999) {
-		known := slices.Contains(event.Kinds(), k)
-		kiosk := known && !slices.Contains(office, k)
-		head := slices.Contains(office, k) || slices.Contains(both, k)
-		if event.MayWrite(cert.RoleKiosk, k) != kiosk || event.MayWrite(cert.RoleOffice, k) != head {
-			t.Errorf("kind %d: kiosk %v, office %v", k, event.MayWrite(cert.RoleKiosk, k), event.MayWrite(cert.RoleOffice, k))
+		for _, a := range []event.Author{
+			{}, {Role: cert.RoleDistrict, Stream: cert.StreamAuthority}, {Role: cert.RoleAuditor}, {Role: cert.RoleOffice}, {Role: cert.RoleOffice, Stream: 3},
+			{Role: cert.RoleOffice, Stream: cert.StreamCell - 1}, {Role: cert.RoleKiosk, Stream: cert.StreamAuthority}, {Role: cert.RoleKiosk, Stream: cert.StreamCell},
+		} {
+			if a.MayWrite(0, k) || a.MayWrite(1, k) {
+				t.Errorf("kind %d may be written by a %s in stream %d", k, a.Role, a.Stream)
+			}
 		}
-		if event.MayWrite(cert.RoleAuditor, k) || event.MayWrite(cert.RoleDistrict, k) || event.MayWrite(0, k) {
-			t.Errorf("kind %d may be written by auditor, district or nobody", k)
+	}
+	for name, a := range authors {
+		if a.MayWrite(1, 4) || a.MayWrite(1, 999) {
+			t.Errorf("a kind not in use means something in the log %s", name)
 		}
 	}
 }

@@ -38,12 +38,12 @@ func (s *Store) grow(h held, run ledger.Run) (growth, held, error) {
 		return growth{}, h, err
 	}
 	g := growth{first: first, entries: fresh, log: next}
-	for _, raw := range fresh {
+	for i, raw := range fresh {
 		e, err := ledger.DecodeEntry(raw)
 		if err != nil {
 			return growth{}, h, err
 		}
-		if !event.MayWrite(h.opened.Chain.Machine.Role, e.Kind) {
+		if !h.opened.Author().MayWrite(first+uint64(i), e.Kind) {
 			continue // it may not make us fetch anything
 		}
 		// A body that breaks its kind's form names nothing; the entry is kept and listed.

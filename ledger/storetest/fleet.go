@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -43,7 +44,7 @@ func NewFleet(name string) (Fleet, error) {
 	f := Fleet{name: name, Public: fleet.Public().(ed25519.PublicKey), key: derive(name, "district")}
 	var err error
 	f.district, err = cert.Issue(fleet, cert.Certificate{
-		Key: [32]byte(f.key.Public().(ed25519.PublicKey)), Role: cert.RoleDistrict, NotAfter: 40_000,
+		Key: [32]byte(f.key.Public().(ed25519.PublicKey)), Cell: math.MaxUint32, Role: cert.RoleDistrict, NotAfter: 40_000,
 	})
 	return f, err
 }

@@ -11,7 +11,6 @@ import (
 
 	"rasid/ledger"
 	"rasid/ledger/book"
-	"rasid/ledger/cert"
 	"rasid/ledger/event"
 )
 
@@ -68,7 +67,7 @@ func (l *logEntries) key() ed25519.PublicKey { return l.opened.Grant.PublicKey()
 
 func (l *logEntries) book() book.Log {
 	return book.Log{
-		ID: l.id, Slot: l.opened.Chain.Machine.Slot, Ordinal: l.opened.Grant.Ordinal, Role: l.opened.Chain.Machine.Role, Rules: l.opened.Rules,
+		ID: l.id, Slot: l.opened.Chain.Machine.Slot, Ordinal: l.opened.Grant.Ordinal, Author: l.opened.Author(), Rules: l.opened.Rules,
 		Each: func(f func(uint64, []byte) error) error {
 			for i, e := range l.entries {
 				if err := f(uint64(i), e); err != nil {
@@ -84,7 +83,7 @@ func (l *logEntries) book() book.Log {
 func names(logs []*logEntries) map[uint32]string {
 	named := map[uint32]string{}
 	for _, l := range logs {
-		if l.opened.Chain.Machine.Role != cert.RoleOffice {
+		if !l.opened.Author().MayWrite(1, event.KindMachineEnrolled) {
 			continue
 		}
 		for _, raw := range l.entries {

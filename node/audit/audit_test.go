@@ -35,7 +35,7 @@ type district struct {
 func newDistrict(t *testing.T) *district {
 	t.Helper()
 	d := &district{t: t, fleet: testKey(1)}
-	c, err := cert.Issue(d.fleet, cert.Certificate{Key: [32]byte(public(testKey(2))), Role: cert.RoleDistrict, NotAfter: 40000})
+	c, err := cert.Issue(d.fleet, cert.Certificate{Key: [32]byte(public(testKey(2))), Slot: 1, Cell: 5000, Role: cert.RoleDistrict, NotAfter: 40000})
 	if err != nil {
 		t.Fatal(err)
 	}

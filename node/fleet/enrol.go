@@ -78,7 +78,7 @@ func Enrol(dir, out string, r Request, now time.Time, rand io.Reader) (*event.Ma
 	if err != nil {
 		return nil, err
 	}
-	if r.Slot, err = d.slot(r); err != nil {
+	if r.Slot, err = d.slot(r, office.Chain.District); err != nil {
 		return nil, err
 	}
 	if r.Cell == 0 {
@@ -112,8 +112,8 @@ func Enrol(dir, out string, r Request, now time.Time, rand io.Reader) (*event.Ma
 	return id.Enrolled(), nil
 }
 
-// slot picks the slot for a request and refuses what is taken.
-func (d districtFile) slot(r Request) (uint32, error) {
+// slot picks the slot for a request and refuses what is taken, or not the district's.
+func (d districtFile) slot(r Request, district cert.Certificate) (uint32, error) {
 	if len(d.Machines) >= machinesMax {
 		return 0, fmt.Errorf("the district has %d machines already: that is the limit", machinesMax)
 	}
@@ -124,12 +124,15 @@ func (d districtFile) slot(r Request) (uint32, error) {
 			return 0, fmt.Errorf("%s is enrolled already, in slot %d: give the new machine another name", m.Name, m.Slot)
 		}
 	}
-	free := uint32(1)
+	free := district.Slot
 	for taken[free] {
 		free++
 	}
 	if r.Slot == 0 {
-		return free, nil
+		r.Slot = free
+	}
+	if !district.Certifies(r.Slot) {
+		return 0, fmt.Errorf("slot %d is not among this district's slots %d to %d: choose a free one of them, or let the fleet key certify another district", r.Slot, district.Slot, district.Cell)
 	}
 	if taken[r.Slot] {
 		return 0, fmt.Errorf("slot %d was given before, and a slot is for life: take %d, the next free one", r.Slot, free)

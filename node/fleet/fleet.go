@@ -104,6 +104,9 @@ type Request struct {
 	Place string // at most 128 bytes
 	Slot  uint32 // 0: the lowest that was never given
 	Cell  uint32 // 0: the office's cell
+	// Slots is how many slots the district may certify, from 1 on; only for Init, 0
+	// means machinesMax. It is signed by the fleet key and cannot grow.
+	Slots uint32
 }
 
 func (r Request) check() error {
@@ -192,12 +195,18 @@ func newFleet(r Request, now time.Time, rand io.Reader) (Identity, fleetSecrets,
 	if err != nil {
 		return Identity{}, s, fmt.Errorf("couldn't draw the district key: %w", err)
 	}
-	dc, err := cert.Issue(fleetKey, certificate(districtKey, 0, r.Cell, cert.RoleDistrict, now))
+	if r.Slots == 0 {
+		r.Slots = machinesMax
+	}
+	dc, err := cert.Issue(fleetKey, certificate(districtKey, 1, r.Slots, cert.RoleDistrict, now))
 	if err != nil {
 		return Identity{}, s, err
 	}
 	if r.Slot == 0 {
 		r.Slot = 1
+	}
+	if !dc.Certifies(r.Slot) {
+		return Identity{}, s, fmt.Errorf("the office's slot %d is not among the district's slots 1 to %d: choose one of them", r.Slot, r.Slots)
 	}
 	id, err := newIdentity(districtKey, dc, fleetPub, r, cert.RoleOffice, now, rand)
 	if err != nil {

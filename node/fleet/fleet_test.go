@@ -382,6 +382,32 @@ func TestADistrictKeyOfAnotherOfficeIsSeen(t *testing.T) {
 	}
 }
 
+// A district certifies its own slots and no others, whoever asks.
+func TestSlotsOfTheDistrict(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "office")
+	if _, err := Init(dir, Request{Name: "O", Slots: 3}, testNow, source(1)); err != nil {
+		t.Fatal(err)
+	}
+	enrol := func(slot uint32, name string) error {
+		_, err := Enrol(dir, filepath.Join(t.TempDir(), name), Request{Name: name, Slot: slot}, testNow, source(2))
+		return err
+	}
+	for _, slot := range []uint32{4, 1 << 31} {
+		if err := enrol(slot, "K"); err == nil || !strings.Contains(err.Error(), "not among this district's slots 1 to 3") {
+			t.Errorf("slot %d: %v", slot, err)
+		}
+	}
+	if err := errors.Join(enrol(3, "A"), enrol(0, "B")); err != nil {
+		t.Fatal(err)
+	}
+	if err := enrol(0, "C"); err == nil || !strings.Contains(err.Error(), "not among") {
+		t.Errorf("a full district enrols another machine: %v", err)
+	}
+	if _, err := Init(filepath.Join(t.TempDir(), "x"), Request{Name: "O", Slot: 4, Slots: 3}, testNow, source(1)); err == nil {
+		t.Error("an office is made in a slot beyond its district")
+	}
+}
+
 func TestLogKey(t *testing.T) {
 	officeDir, kioskDir := testFleet(t)
 	id := loaded(t, kioskDir)

@@ -123,7 +123,7 @@ type machine struct {
 // fold is how far one log has been read, with the notes that are still open.
 type fold struct {
 	next   uint64
-	role   cert.Role
+	author event.Author
 	slot   uint32
 	ord    uint32
 	escrow map[uint64]ledger.Paise
@@ -158,7 +158,7 @@ func (v *View) refresh() error {
 		f := v.logs[l.ID]
 		if f == nil {
 			m := l.Opened.Chain.Machine
-			f = &fold{role: m.Role, slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
+			f = &fold{author: l.Opened.Author(), slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
 			v.logs[l.ID] = f
 		}
 		if f.next >= l.Size {
@@ -194,13 +194,13 @@ func (v *View) entry(id ledger.LogID, f *fold, index uint64, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("entry %d: %w", index, err)
 	}
-	if f.role == cert.RoleKiosk {
+	if f.author.Role == cert.RoleKiosk {
 		m := v.machine(f.slot)
 		m.log, m.opened = id, true
 		m.entries++
 		m.lastMs = max(m.lastMs, e.Time.WallMs)
 	}
-	if !event.MayWrite(f.role, e.Kind) {
+	if !f.author.MayWrite(index, e.Kind) {
 		return nil // the books list it
 	}
 	body, err := event.Decode(e)
@@ -217,7 +217,7 @@ func (v *View) entry(id ledger.LogID, f *fold, index uint64, raw []byte) error {
 		m.opened = m.opened || b.Chain.Machine.Role == cert.RoleKiosk
 		return nil
 	}
-	if f.role == cert.RoleKiosk {
+	if f.author.Role == cert.RoleKiosk {
 		v.fact(f, index, e, raw, body)
 	}
 	return nil

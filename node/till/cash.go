@@ -268,7 +268,7 @@ func (m *Machine) closed() Out {
 		body, reason = payment(s, paid, notes), event.EndPaid
 	default:
 		bill := s.bill.Bill
-		body = &event.SlipIssued{Sale: s.index, Amount: paid, Notes: notes, Biller: s.bill.Biller, Bill: &bill}
+		body = &event.SlipIssued{Sale: s.index, Amount: paid, Notes: event.RefNotes(notes...), Biller: s.bill.Biller, Bill: &bill}
 	}
 	return m.settleSale(body, reason)
 }
@@ -276,7 +276,7 @@ func (m *Machine) closed() Out {
 func payment(s *sale, paid ledger.Paise, notes []uint64) *event.PaymentCommitted {
 	p := &event.PaymentCommitted{
 		Sale: s.index, Biller: s.bill.Biller, Bill: s.bill.Bill, Due: s.bill.Due, Tendered: paid,
-		Applied: min(paid, s.bill.Due), Rule: s.bill.Surplus, Tender: event.TenderCash, Notes: notes,
+		Applied: min(paid, s.bill.Due), Rule: s.bill.Surplus, Tender: event.TenderCash, Notes: event.RefNotes(notes...),
 	}
 	p.Surplus = p.Tendered - p.Applied
 	return p

@@ -383,7 +383,7 @@ func (w *world) papersAreOnce() error {
 }
 
 func (w *world) bookLog(id ledger.LogID) book.Log {
-	return book.Log{ID: id, Slot: 1, Ordinal: 1, Role: cert.RoleKiosk, Rules: book.Rules1(), Each: func(f func(uint64, []byte) error) error {
+	return book.Log{ID: id, Slot: 1, Ordinal: 1, Author: event.Author{Role: cert.RoleKiosk}, Rules: book.Rules1(), Each: func(f func(uint64, []byte) error) error {
 		for i, raw := range w.log {
 			if err := f(uint64(i), raw); err != nil {
 				return err

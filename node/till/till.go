@@ -24,7 +24,7 @@ const (
 	numberMaxDigits   = 20
 	paidBillsMax      = 1 << 20
 	papersMax         = 64
-	notesPerSaleMax   = 300 // the receipt's QR code holds 329 at the longest indexes (LEDGER.md §8)
+	notesPerSaleMax   = 300 // the receipt's QR code holds more than 1,600 (LEDGER.md §8)
 	copiesMax         = 9   // of one paper, however often they are lost
 	rawMaxBytes       = 64  // of a device's event in an entry
 	smallestNotePaise = 10_00

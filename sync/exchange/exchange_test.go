@@ -27,7 +27,7 @@ func public(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519
 func chainOf(t *testing.T, slot uint32, role cert.Role, notAfter uint32) (cert.Chain, ed25519.PrivateKey) {
 	t.Helper()
 	k := keyOf(fmt.Sprint("machine", slot))
-	district := cert.Certificate{Role: cert.RoleDistrict, NotAfter: 1 << 20}
+	district := cert.Certificate{Slot: 1, Cell: 5000, Role: cert.RoleDistrict, NotAfter: 1 << 20}
 	copy(district.Key[:], public(keyOf("district")))
 	machine := cert.Certificate{Slot: slot, Role: role, NotAfter: notAfter}
 	copy(machine.Key[:], public(k))

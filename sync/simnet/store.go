@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -55,7 +56,7 @@ type Machine struct {
 func (f *Fleet) Enrol(slot uint32, role cert.Role, notAfter uint32) (Machine, error) {
 	name := fmt.Sprintf("%s/machine/%d", f.name, slot)
 	m := Machine{Key: keyOf(name), Log: keyOf(name + "/log")}
-	district := cert.Certificate{Role: cert.RoleDistrict, NotAfter: 1 << 20}
+	district := cert.Certificate{Cell: math.MaxUint32, Role: cert.RoleDistrict, NotAfter: 1 << 20}
 	copy(district.Key[:], f.district.Public().(ed25519.PublicKey))
 	machine := cert.Certificate{Slot: slot, Cell: 1, Role: role, NotAfter: notAfter}
 	copy(machine.Key[:], m.Key.Public().(ed25519.PublicKey))

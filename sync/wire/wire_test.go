@@ -37,7 +37,7 @@ func must[T any](v T, err error) T {
 
 func chain() cert.Chain {
 	var c cert.Chain
-	c.District = cert.Certificate{Cell: 7, Role: cert.RoleDistrict, NotAfter: 24000}
+	c.District = cert.Certificate{Slot: 1, Cell: 5000, Role: cert.RoleDistrict, NotAfter: 24000}
 	copy(c.District.Key[:], key("district").Public().(ed25519.PublicKey))
 	c.Machine = cert.Certificate{Slot: 42, Cell: 7, Role: cert.RoleKiosk, NotAfter: 22000}
 	copy(c.Machine.Key[:], key("machine").Public().(ed25519.PublicKey))

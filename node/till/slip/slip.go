@@ -101,9 +101,9 @@ func (m *Maker) facts(subject uint64) (facts, error) {
 	var stacked []uint64
 	switch b := body.(type) {
 	case *event.PaymentCommitted:
-		f.sale, stacked = b.Sale, b.Notes
+		f.sale, stacked = b.Sale, b.Notes.Indexes()
 	case *event.SlipIssued:
-		f.sale, stacked = b.Sale, b.Notes
+		f.sale, stacked = b.Sale, b.Notes.Indexes()
 	case *event.NoteUnresolved:
 		n, err := m.note(b.Note)
 		if err != nil {
