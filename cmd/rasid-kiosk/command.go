@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rasid/node/config"
+	"rasid/node/inspect/cli"
 )
 
 // settings are the kiosk's; the weakest source is here.
@@ -69,7 +70,7 @@ Exit status: 0 ended as asked · 1 refused to start, or stopped because what is
 durable was no longer certain: start it again, it recovers.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), configCommand())
+	root.AddCommand(serveCommand(), cli.Command("rasid-kiosk"), configCommand())
 	return root
 }
 

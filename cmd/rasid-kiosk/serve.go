@@ -26,6 +26,8 @@ import (
 	"rasid/node"
 	"rasid/node/catalogue"
 	"rasid/node/fleet"
+	"rasid/node/inspect/cli"
+	"rasid/node/socket"
 	"rasid/node/till"
 	"rasid/node/till/keep"
 	"rasid/node/till/slip"
@@ -73,6 +75,9 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the spool", Run: k.spool.Run},
 		node.Actor{Name: "the catalogue", Run: k.feed.run},
 		node.Actor{Name: "the till", Run: k.runTill},
+		node.Actor{Name: "the command socket", Run: func(ctx context.Context) error {
+			return socket.Serve(ctx, k.s.Dir, cli.Jobs(k.store, k.id.Fleet))
+		}},
 		node.Actor{Name: "the screens", Run: func(ctx context.Context) error { return k.serveHTTP(ctx, out) }},
 	)
 }
@@ -190,18 +195,8 @@ func (k *kiosk) serveHTTP(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	k.observe(mux)
 	mux.Handle("/", k.screens)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	if _, err := fmt.Fprintf(out, "screen http://%s%s\n", k.listener.Addr(), k.screens.StartPath()); err != nil {
 		return fmt.Errorf("couldn't say where the screens are: %w", err)
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(k.listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("couldn't serve the screens: %w", err)
-	case <-ctx.Done():
-		err := server.Close()
-		<-failed
-		return err
-	}
+	return socket.HTTP(ctx, k.listener, mux)
 }

@@ -17,6 +17,8 @@ import (
 	"rasid/node/catalogue"
 	"rasid/node/config"
 	"rasid/node/fleet"
+	"rasid/node/inspect/cli"
+	"rasid/node/socket"
 )
 
 // settings are the office's; the weakest source is here.
@@ -55,7 +57,7 @@ dues, enrols machines and exports the ledger for auditors.
 Exit status: 0 done · 1 refused or failed; what was asked did not happen.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), configCommand())
+	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), cli.Command("rasid-office"), configCommand())
 	return root
 }
 
@@ -127,8 +129,8 @@ once if it is running.`,
 // announce asks a running office to write what it has not announced yet. One that
 // does not run does so at its next start.
 func announce(ctx context.Context, dir string) error {
-	_, err := ask(ctx, dir, "/announce", nil)
-	if errors.Is(err, errNotRunning) {
+	_, err := ask(ctx, dir, "announce", nil)
+	if errors.Is(err, socket.ErrNotRunning) {
 		return nil
 	}
 	return err

@@ -21,6 +21,7 @@ import (
 	"rasid/ledger/store"
 	"rasid/node"
 	view "rasid/node/office"
+	"rasid/node/socket"
 	"rasid/node/ui/console"
 	"rasid/sync/peer"
 	"rasid/sync/peer/ondisk"
@@ -132,7 +133,7 @@ func (o *office) servePage(ctx context.Context, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {
 		return fmt.Errorf("couldn't say where the page is: %w", err)
 	}
-	return serveOn(ctx, o.listener, mux)
+	return socket.HTTP(ctx, o.listener, mux)
 }
 
 // viewLedger fits the store to what the view needs.

@@ -3,62 +3,22 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
+	"maps"
 	"os"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"rasid/node"
+	"rasid/node/inspect/cli"
+	"rasid/node/socket"
 )
 
-// socketName is the unix socket by which commands reach the running office: its data
-// folder admits one process.
-const socketName = "office.sock"
-
-// jobMaxBytes bounds what a command sends.
-const jobMaxBytes = 64 << 20
-
-// errNotRunning says that no office serves this folder.
-var errNotRunning = errors.New("the office is not running")
-
 // ask sends a job to the running office and returns its answer.
-func ask(ctx context.Context, dir, path string, body any) (string, error) {
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(dir, socketName))
-	}}}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return "", fmt.Errorf("couldn't encode the job: %w", err)
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://office"+path, bytes.NewReader(raw))
-	if err != nil {
-		return "", fmt.Errorf("couldn't ask the office: %w", err)
-	}
-	answer, err := client.Do(r)
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return "", errNotRunning
-	}
-	if err != nil {
-		return "", fmt.Errorf("couldn't ask the office: %w", err)
-	}
-	defer func() { _ = answer.Body.Close() }() // read to its end below
-	said, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return "", fmt.Errorf("couldn't hear the office: %w", err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", errors.New(strings.TrimSpace(string(said)))
-	}
-	return string(said), nil
+func ask(ctx context.Context, dir, job string, v any) (string, error) {
+	var said bytes.Buffer
+	err := socket.Ask(ctx, dir, job, v, socket.Reply{Out: &said, Progress: io.Discard})
+	return said.String(), err
 }
 
 // alone opens the folder without a running office and runs one job on it.
@@ -83,8 +43,8 @@ func alone(ctx context.Context, dir string, job func(ctx context.Context, l *led
 }
 
 func publishDues(ctx context.Context, dir string, job duesJob) (string, error) {
-	said, err := ask(ctx, dir, "/dues", job)
-	if errors.Is(err, errNotRunning) {
+	said, err := ask(ctx, dir, "dues", job)
+	if errors.Is(err, socket.ErrNotRunning) {
 		return alone(ctx, dir, func(ctx context.Context, l *ledgers) (string, error) {
 			if err := l.announce(ctx); err != nil {
 				return "", err
@@ -96,8 +56,8 @@ func publishDues(ctx context.Context, dir string, job duesJob) (string, error) {
 }
 
 func exportTo(ctx context.Context, dir, target string) (string, error) {
-	said, err := ask(ctx, dir, "/export", target)
-	if errors.Is(err, errNotRunning) {
+	said, err := ask(ctx, dir, "export", target)
+	if errors.Is(err, socket.ErrNotRunning) {
 		return alone(ctx, dir, func(ctx context.Context, l *ledgers) (string, error) {
 			if err := l.announce(ctx); err != nil {
 				return "", err
@@ -110,57 +70,33 @@ func exportTo(ctx context.Context, dir, target string) (string, error) {
 
 // serveSocket answers the commands while the office runs.
 func (o *office) serveSocket(ctx context.Context) error {
-	path := filepath.Join(o.s.Dir, socketName)
-	_ = os.Remove(path) // left by a killed office; the folder's lock is ours
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return fmt.Errorf("couldn't listen on %s: %w", path, err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("couldn't close %s to others: %w", path, err), listener.Close())
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /announce", func(w http.ResponseWriter, r *http.Request) { reply(w, "announced", o.announce(r.Context())) })
-	mux.HandleFunc("POST /dues", func(w http.ResponseWriter, r *http.Request) {
-		var job duesJob
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, jobMaxBytes)).Decode(&job); err != nil {
-			reply(w, "", fmt.Errorf("couldn't read the job: %w", err))
-			return
-		}
-		said, err := o.publish(r.Context(), job)
-		reply(w, said, err)
+	jobs := cli.Jobs(o.store, o.id.Fleet)
+	maps.Copy(jobs, map[string]socket.Job{
+		"announce": func(ctx context.Context, _ func(any) error, _ socket.Reply) error { return o.announce(ctx) },
+		"dues": func(ctx context.Context, into func(any) error, reply socket.Reply) error {
+			var job duesJob
+			if err := into(&job); err != nil {
+				return err
+			}
+			return say(reply)(o.publish(ctx, job))
+		},
+		"export": func(_ context.Context, into func(any) error, reply socket.Reply) error {
+			var target string
+			if err := into(&target); err != nil {
+				return err
+			}
+			return say(reply)(o.export(target))
+		},
 	})
-	mux.HandleFunc("POST /export", func(w http.ResponseWriter, r *http.Request) {
-		var target string
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&target); err != nil {
-			reply(w, "", fmt.Errorf("couldn't read the job: %w", err))
-			return
-		}
-		said, err := o.export(target)
-		reply(w, said, err)
-	})
-	return serveOn(ctx, listener, mux)
+	return socket.Serve(ctx, o.s.Dir, jobs)
 }
 
-func reply(w http.ResponseWriter, said string, err error) {
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
-	}
-	_, _ = w.Write([]byte(said)) // the asker went away
-}
-
-// serveOn serves HTTP until ctx ends, and joins.
-func serveOn(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("couldn't serve on %s: %w", l.Addr(), err)
-	case <-ctx.Done():
-		err := server.Close()
-		<-failed
+// say writes what a job has to say.
+func say(reply socket.Reply) func(said string, err error) error {
+	return func(said string, err error) error {
+		if err == nil {
+			_, err = io.WriteString(reply.Out, said)
+		}
 		return err
 	}
 }

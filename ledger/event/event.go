@@ -94,6 +94,15 @@ func newLaterBody(k ledger.Kind) Body {
 	return nil
 }
 
+// KindName is the kind's word in LEDGER.md §6.2, or its number when not in use.
+func KindName(k ledger.Kind) string {
+	b := newBody(k)
+	if b == nil {
+		return fmt.Sprintf("kind %d", k)
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", b), "*event.")
+}
+
 // Kinds lists the kinds in use, in order.
 func Kinds() []ledger.Kind {
 	var kinds []ledger.Kind

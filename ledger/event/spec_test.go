@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -28,16 +27,12 @@ var authors = map[string]event.Author{
 // in use, its name and which logs may hold it.
 func TestKindTable(t *testing.T) {
 	spec := must[[]byte](t)(os.ReadFile("../../docs/LEDGER.md"))
-	names := map[ledger.Kind]string{}
-	for _, b := range goodBodies(t) {
-		names[b.Kind()] = strings.TrimPrefix(fmt.Sprintf("%T", b), "*event.")
-	}
 	var kinds []ledger.Kind
 	for _, row := range kindRow.FindAllStringSubmatch(string(spec), -1) {
 		k := ledger.Kind(must[uint64](t)(strconv.ParseUint(row[1], 10, 16)))
 		kinds = append(kinds, k)
-		if names[k] != row[2] {
-			t.Errorf("kind %d is %s in LEDGER.md and %s in the code", k, row[2], names[k])
+		if event.KindName(k) != row[2] {
+			t.Errorf("kind %d is %s in LEDGER.md and %s in the code", k, row[2], event.KindName(k))
 		}
 		logs := strings.Split(row[3], ", ")
 		for name, a := range authors {

@@ -114,7 +114,6 @@ type badBody struct {
 }
 
 func badBodies(t testing.TB) []badBody {
-	pay := func(f func(*event.PaymentCommitted)) event.Body { return payment(f) }
 	sel := func(f func(*event.BillSelected)) event.Body { return selected(f) }
 	currency := opened(t, cert.RoleKiosk, 0)
 	currency.Currency = 840
@@ -123,15 +122,8 @@ func badBodies(t testing.TB) []badBody {
 	for i := range 257 {
 		many = append(many, event.Held{Log: ledger.LogID{byte(i >> 8), byte(i)}})
 	}
-	notes := func(n int) []uint64 {
-		var out []uint64
-		for i := range n {
-			out = append(out, uint64(i))
-		}
-		return out
-	}
 	v, l := vector.Value, vector.Limit
-	return []badBody{
+	return append(badMoney(), []badBody{
 		{"currency-dollar", v, "currency 840", currency},
 		{"service-0", v, "service 0", &event.SaleOpened{Language: event.Hindi}},
 		{"language-3", v, "language 3", &event.SaleOpened{Service: 1, Language: 3}},
@@ -156,6 +148,30 @@ func badBodies(t testing.TB) []badBody {
 		{"orphaned-negative", v, "-1 paise", &event.NoteOrphaned{Value: -1}},
 		{"device-3", v, "device 3", &event.DeviceFault{Device: 3, Fault: 1}},
 		{"device-fault-0", v, "fault 0", &event.DeviceFault{Device: 1}},
+		{"print-copy-0", v, "copy 0", &event.PrintIntent{}},
+		{"printed-copy-1000", l, "copy 1000", &event.Printed{Copy: 1000}},
+		{"version-empty", v, "version of 0", &event.SoftwareStarted{}},
+		{"version-65-bytes", l, "version of 65", &event.SoftwareStarted{Version: strings.Repeat("1", 65)}},
+		{"version-escape", v, "control character", &event.SoftwareStarted{Version: "1\x1b[2J"}},
+		{"machine-name-empty", v, "name of 0", &event.MachineEnrolled{Chain: chain}},
+		{"machine-place-turned", v, "control character", &event.MachineEnrolled{Chain: chain, Name: "SKR-0147", Place: "a\u202eb"}},
+		{"dues-of-0-bytes", v, "object of 0", &event.DuesPublished{Biller: "JVVNL"}},
+		{"dues-beyond-limit", l, "object of 1048577", &event.DuesPublished{Biller: "JVVNL", Bytes: ledger.ObjectMaxBytes + 1}},
+		{"acknowledged-none", v, "0 logs", &event.Acknowledged{}},
+		{"acknowledged-257", l, "257 logs", &event.Acknowledged{Held: many}},
+		{"acknowledged-unordered", v, "ascending", &event.Acknowledged{Held: []event.Held{{Log: ledger.LogID{2}}, {Log: ledger.LogID{1}}}}},
+	}...)
+}
+
+// badMoney are the bodies of payments and slips.
+func badMoney() []badBody {
+	pay := func(f func(*event.PaymentCommitted)) event.Body { return payment(f) }
+	notes := make([]uint64, 2049)
+	for i := range notes {
+		notes[i] = uint64(i)
+	}
+	v, l := vector.Value, vector.Limit
+	return []badBody{
 		{"payment-tender-2", v, "tender 2", pay(func(p *event.PaymentCommitted) { p.Tender = 2 })},
 		{"payment-applied-0", v, "0 of 126400", pay(func(p *event.PaymentCommitted) { p.Applied, p.Tendered = 0, 3600 })},
 		{"payment-applied-beyond-due", v, "130000 of 126400", pay(func(p *event.PaymentCommitted) { p.Applied, p.Surplus = 1300_00, 0 })},
@@ -170,24 +186,12 @@ func badBodies(t testing.TB) []badBody {
 		{"payment-surplus-refused", v, "the biller refuses", pay(func(p *event.PaymentCommitted) { p.Rule = event.SurplusRefused })},
 		{"payment-surplus-before-due", v, "before the bill is paid", pay(func(p *event.PaymentCommitted) { p.Applied, p.Surplus = 1000_00, 300_00 })},
 		{"payment-no-notes", v, "0 notes", pay(func(p *event.PaymentCommitted) { p.Notes = nil })},
-		{"payment-2049-notes", l, "2049 notes", pay(func(p *event.PaymentCommitted) { p.Notes = notes(2049) })},
+		{"payment-2049-notes", l, "2049 notes", pay(func(p *event.PaymentCommitted) { p.Notes = event.RefNotes(notes...) })},
 		{"payment-note-twice", v, "note 5 twice", pay(func(p *event.PaymentCommitted) { p.Notes = event.NoteRefs{5, 0} })},
 		{"payment-note-beyond", v, "a note beyond index", pay(func(p *event.PaymentCommitted) { p.Notes = event.NoteRefs{1 << 47, 1 << 47} })},
 		{"slip-of-0", v, "slip of 0", &event.SlipIssued{Notes: event.RefNotes(1)}},
 		{"slip-biller-without-bill", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: event.RefNotes(1), Biller: "JVVNL"}},
 		{"slip-bill-without-biller", v, "slip of 100", &event.SlipIssued{Amount: 100, Notes: event.RefNotes(1), Bill: &event.BillKey{}}},
-		{"print-copy-0", v, "copy 0", &event.PrintIntent{}},
-		{"printed-copy-1000", l, "copy 1000", &event.Printed{Copy: 1000}},
-		{"version-empty", v, "version of 0", &event.SoftwareStarted{}},
-		{"version-65-bytes", l, "version of 65", &event.SoftwareStarted{Version: strings.Repeat("1", 65)}},
-		{"version-escape", v, "control character", &event.SoftwareStarted{Version: "1\x1b[2J"}},
-		{"machine-name-empty", v, "name of 0", &event.MachineEnrolled{Chain: chain}},
-		{"machine-place-turned", v, "control character", &event.MachineEnrolled{Chain: chain, Name: "SKR-0147", Place: "a\u202eb"}},
-		{"dues-of-0-bytes", v, "object of 0", &event.DuesPublished{Biller: "JVVNL"}},
-		{"dues-beyond-limit", l, "object of 1048577", &event.DuesPublished{Biller: "JVVNL", Bytes: ledger.ObjectMaxBytes + 1}},
-		{"acknowledged-none", v, "0 logs", &event.Acknowledged{}},
-		{"acknowledged-257", l, "257 logs", &event.Acknowledged{Held: many}},
-		{"acknowledged-unordered", v, "ascending", &event.Acknowledged{Held: []event.Held{{Log: ledger.LogID{2}}, {Log: ledger.LogID{1}}}}},
 	}
 }
 

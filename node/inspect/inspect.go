@@ -1,0 +1,179 @@
+// Package inspect answers what a person asks of a node's ledger: what is held
+// (stat), the entries themselves (show), the newest checkpoints (heads), and whether
+// all of it is as it was signed (verify). It reads and changes nothing.
+package inspect
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+)
+
+// Log is one log that is held.
+type Log struct {
+	ID     ledger.LogID
+	Key    ed25519.PublicKey
+	Opened *event.LogOpened
+	End    ledger.Checkpoint
+	Own    bool
+}
+
+// name is how people call a log: whose it is and which incarnation.
+func (l Log) name() string {
+	m := l.Opened.Chain.Machine
+	name := fmt.Sprintf("%s %d-%d", m.Role, m.Slot, l.Opened.Grant.Ordinal)
+	if s := l.Opened.Grant.Stream; m.Role == cert.RoleOffice {
+		name += "/" + streamName(s)
+	}
+	return name
+}
+
+func streamName(s cert.Stream) string {
+	switch {
+	case s == cert.StreamAuthority:
+		return "authority"
+	case s == cert.StreamSettlement:
+		return "settlement"
+	}
+	return fmt.Sprintf("cell-%d", s-cert.StreamCell)
+}
+
+// Ledger is what is held durably. Its methods may be called while the node runs.
+type Ledger interface {
+	// Logs returns every log of which something is held.
+	Logs() []Log
+	// Range calls f with the entries from..to-1 in order; f must not keep the bytes.
+	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
+	// Covering returns the first kept checkpoint beyond the position.
+	Covering(p ledger.Position) (ledger.Checkpoint, error)
+	// Forks is how many contradicting histories were seen.
+	Forks() int
+	// MissingObjects is how many objects are named by a held entry and not here.
+	MissingObjects() int
+}
+
+// The questions.
+const (
+	Stat   = "stat"
+	Show   = "show"
+	Heads  = "heads"
+	Verify = "verify"
+)
+
+// Query is one question. Log narrows it to the logs whose id begins with it.
+type Query struct {
+	Do    string
+	Log   string
+	From  uint64 // show: the first index
+	Count uint64 // show: at most so many entries of each log; 0 for all
+	Kind  string // show: of this kind alone, by name or number; empty for all
+	JSON  bool   // one object a line instead of text
+}
+
+// Asker answers queries. All fields are needed.
+type Asker struct {
+	Ledger Ledger
+	Fleet  ed25519.PublicKey
+	Now    func() time.Time
+}
+
+// Answer writes the answer to out and, while it works, how far it is to progress. An
+// error is what a person is to be told; of verify, that something was found.
+func (a Asker) Answer(ctx context.Context, q Query, out, progress io.Writer) error {
+	logs, err := a.logs(q.Log)
+	if err != nil {
+		return err
+	}
+	switch q.Do {
+	case Stat:
+		return a.stat(logs, out)
+	case Show:
+		return a.show(ctx, logs, q, out)
+	case Heads:
+		return heads(logs, q, out)
+	case Verify:
+		return a.verify(ctx, logs, out, progress)
+	}
+	return fmt.Errorf("there is no question %q: ask stat, show, heads or verify", q.Do)
+}
+
+func (a Asker) logs(prefix string) ([]Log, error) {
+	var chosen []Log
+	all := a.Ledger.Logs()
+	for _, l := range all {
+		if strings.HasPrefix(l.ID.String(), strings.ToLower(prefix)) {
+			chosen = append(chosen, l)
+		}
+	}
+	if len(chosen) == 0 && prefix != "" {
+		return nil, fmt.Errorf("none of the %d logs held begins with %q: heads lists them", len(all), prefix)
+	}
+	return chosen, nil
+}
+
+func (a Asker) stat(logs []Log, out io.Writer) error {
+	var own, entries, ownEntries uint64
+	for _, l := range logs {
+		entries += l.End.Size
+		if l.Own {
+			own++
+			ownEntries += l.End.Size
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		what  string
+		count uint64
+	}{
+		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries},
+		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
+	} {
+		fmt.Fprintf(w, "%s\t%d\n", row.what, row.count)
+	}
+	return w.Flush()
+}
+
+// head is one line of heads in JSON.
+type head struct {
+	Log        string `json:"log"`
+	Name       string `json:"name"`
+	Own        bool   `json:"own"`
+	Size       uint64 `json:"size"`
+	Root       string `json:"root"`
+	Checkpoint string `json:"checkpoint"` // a C2SP signed note
+}
+
+func heads(logs []Log, q Query, out io.Writer) error {
+	if q.JSON {
+		enc := json.NewEncoder(out)
+		for _, l := range logs {
+			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key))}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "LOG\tWHOSE\tENTRIES\tROOT\t")
+	for _, l := range logs {
+		own := ""
+		if l.Own {
+			own = "own"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.16s\t%s\n", l.ID, l.name(), l.End.Size, l.End.Root, own)
+	}
+	return w.Flush()
+}
+
+// ErrFound is returned by verify when the ledger is not as it was signed.
+var ErrFound = errors.New("the ledger is not as it was signed")

@@ -1,0 +1,132 @@
+package inspect
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/storetest"
+)
+
+// ledgerOf is a ledger in memory that a test can spoil.
+type ledgerOf struct {
+	log     Log
+	entries [][]byte
+	kept    []ledger.Checkpoint
+}
+
+func (l *ledgerOf) Logs() []Log         { return []Log{l.log} }
+func (l *ledgerOf) Forks() int          { return 0 }
+func (l *ledgerOf) MissingObjects() int { return 0 }
+
+func (l *ledgerOf) Range(_ ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
+	for i := from; i < to; i++ {
+		if err := f(i, l.entries[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *ledgerOf) Covering(p ledger.Position) (ledger.Checkpoint, error) {
+	for _, c := range l.kept {
+		if c.Size > p.Index {
+			return c, nil
+		}
+	}
+	return ledger.Checkpoint{}, fmt.Errorf("no checkpoint after entry %d", p.Index)
+}
+
+func newLedger(t *testing.T) (*ledgerOf, ed25519.PublicKey) {
+	t.Helper()
+	fleet, err := storetest.NewFleet("inspect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := fleet.Machine(cert.RoleKiosk, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := storetest.NewAuthor(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(9) {
+		e, err := storetest.Sale(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Write(e, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := &ledgerOf{log: Log{ID: a.ID(), Key: a.Log.Key, Opened: m.Opened, End: a.Log.End}, entries: a.Whole().Entries}
+	for _, r := range a.Runs {
+		l.kept = append(l.kept, r.End)
+	}
+	return l, fleet.Public
+}
+
+func verify(t *testing.T, l *ledgerOf, fleet ed25519.PublicKey) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := Asker{Ledger: l, Fleet: fleet, Now: func() time.Time { return time.Unix(0, 0) }}.Answer(t.Context(), Query{Do: Verify}, &out, new(bytes.Buffer))
+	return out.String(), err
+}
+
+func TestVerifyFindsWhatIsSpoilt(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(l *ledgerOf)
+		want  string
+	}{
+		"nothing":             {func(*ledgerOf) {}, ""},
+		"an entry":            {func(l *ledgerOf) { e := bytes.Clone(l.entries[6]); e[len(e)-1] ^= 3; l.entries[6] = e }, "do not lead to the root"},
+		"an entry's form":     {func(l *ledgerOf) { l.entries[6] = []byte{0xff} }, "entry 6: malformed"},
+		"entry 0":             {func(l *ledgerOf) { l.entries[0] = l.entries[1] }, "entry 0 of log"},
+		"entries exchanged":   {func(l *ledgerOf) { l.entries[4], l.entries[6] = l.entries[6], l.entries[4] }, "do not lead to the root"},
+		"a signature":         {func(l *ledgerOf) { l.kept[3].Sig[5] ^= 1 }, "signature does not verify"},
+		"a root":              {func(l *ledgerOf) { l.kept[3].Root[5] ^= 1 }, "do not lead to the root"},
+		"the last checkpoint": {func(l *ledgerOf) { l.kept = slices.Delete(l.kept, len(l.kept)-1, len(l.kept)) }, "no checkpoint after entry 17"},
+		"a checkpoint beyond": {func(l *ledgerOf) { l.kept[9].Size = 99 }, "has the size 99"},
+		"the newest root":     {func(l *ledgerOf) { l.log.End.Root[0] ^= 1 }, "newest root"},
+	} {
+		l, fleet := newLedger(t)
+		c.spoil(l)
+		out, err := verify(t, l, fleet)
+		if c.want == "" {
+			if err != nil || !strings.HasPrefix(out, "ok ") {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrFound) || !strings.Contains(out, "DAMAGED") || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v, want %q in\n%s", name, err, c.want, out)
+		}
+	}
+	l, _ := newLedger(t)
+	other, err := storetest.NewFleet("another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := verify(t, l, other.Public); !errors.Is(err, ErrFound) {
+		t.Errorf("the log of another fleet verifies: %v\n%s", err, out)
+	}
+}
+
+func TestVerifyCanBeBrokenOff(t *testing.T) {
+	l, fleet := newLedger(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(ctx, Query{Do: Verify}, new(bytes.Buffer), new(bytes.Buffer))
+	if err == nil || errors.Is(err, ErrFound) || !strings.Contains(err.Error(), "broken off") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,128 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// chunkEntries is how many entries are read between two looks at clock and context.
+const chunkEntries = 4096
+
+// verify reads every entry, computes the tree anew and compares root and signature
+// of every kept checkpoint.
+func (a Asker) verify(ctx context.Context, logs []Log, out, progress io.Writer) error {
+	m := meter{now: a.Now, w: progress, started: a.Now()}
+	for _, l := range logs {
+		m.total += l.End.Size
+	}
+	found := 0
+	for _, l := range logs {
+		kept, err := a.verifyLog(ctx, l, &m)
+		if ctx.Err() != nil {
+			return fmt.Errorf("broken off after %d of %d entries: %w", m.done, m.total, context.Cause(ctx))
+		}
+		line := fmt.Sprintf("ok       %s  %s: %d entries, %d checkpoints\n", l.ID, l.name(), l.End.Size, kept)
+		if err != nil {
+			found++
+			line = fmt.Sprintf("DAMAGED  %s  %s: %v\n", l.ID, l.name(), err)
+		}
+		if _, err := io.WriteString(out, line); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, len(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
+		return err
+	}
+	if found > 0 {
+		return fmt.Errorf("%w: %d of %d logs; stop taking money here, keep the folder as it is and call the office", ErrFound, found, len(logs))
+	}
+	return nil
+}
+
+func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int, err error) {
+	var edge ledger.Edge
+	for size := uint64(0); size < l.End.Size; checkpoints++ {
+		c, err := a.Ledger.Covering(ledger.Position{Log: l.ID, Index: size})
+		if err != nil {
+			return checkpoints, err
+		}
+		if c.Size <= size || c.Size > l.End.Size {
+			return checkpoints, fmt.Errorf("the checkpoint after entry %d has the size %d", size, c.Size)
+		}
+		if edge, err = a.extend(ctx, l, edge, c.Size, m); err != nil {
+			return checkpoints, err
+		}
+		size = c.Size
+		if edge.Root() != c.Root {
+			return checkpoints, fmt.Errorf("the entries before %d do not lead to the root of the checkpoint there", size)
+		}
+		if err := c.Verify(l.Key); err != nil {
+			return checkpoints, err
+		}
+	}
+	if edge.Root() != l.End.Root {
+		return checkpoints, fmt.Errorf("the entries do not lead to the newest root")
+	}
+	return checkpoints, nil
+}
+
+// extend reads entries up to size and returns the edge after them.
+func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64, m *meter) (ledger.Edge, error) {
+	for from := edge.Size(); from < size; from = edge.Size() {
+		to := min(size, from+chunkEntries)
+		leaves := make([]ledger.Hash, 0, to-from)
+		err := a.Ledger.Range(l.ID, from, to, func(index uint64, raw []byte) error {
+			leaves = append(leaves, ledger.LeafHash(raw))
+			if index == 0 {
+				_, err := event.OpenLog(a.Fleet, l.ID, raw)
+				return err
+			}
+			if _, err := ledger.DecodeEntry(raw); err != nil {
+				return fmt.Errorf("entry %d: %w", index, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return edge, err
+		}
+		if edge, err = edge.Append(leaves...); err != nil {
+			return edge, err
+		}
+		if err := m.add(ctx, to-from); err != nil {
+			return edge, err
+		}
+	}
+	return edge, nil
+}
+
+// meter tells a person how far the work is and how long it will take.
+type meter struct {
+	now         func() time.Time
+	w           io.Writer
+	started     time.Time
+	said        time.Time
+	done, total uint64
+}
+
+func (m *meter) took() time.Duration { return m.now().Sub(m.started) }
+
+func (m *meter) rate() float64 {
+	return float64(m.done) / max(m.took().Seconds(), 0.001)
+}
+
+func (m *meter) add(ctx context.Context, n uint64) error {
+	m.done += n
+	if at := m.now(); at.Sub(m.said) >= 200*time.Millisecond {
+		m.said = at
+		left := time.Duration(float64(m.total-m.done) / m.rate() * float64(time.Second))
+		if _, err := fmt.Fprintf(m.w, "\r%d of %d entries, %.0f/s, %s left ", m.done, m.total, m.rate(), left.Round(time.Second)); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
