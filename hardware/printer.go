@@ -1,6 +1,19 @@
 package hardware
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// Errors of a printer that its callers branch on. Any other error leaves open what
+// the printer did.
+var (
+	// ErrNoJob is returned when the printer does not know the job.
+	ErrNoJob = errors.New("the printer does not know the job")
+	// ErrNothingDone is returned when the printer certainly did nothing of what it was
+	// asked: the request never left, or was refused.
+	ErrNothingDone = errors.New("the printer did nothing")
+)
 
 // PaperState says whether the printer can print on paper now.
 type PaperState uint8
@@ -16,14 +29,16 @@ const (
 
 // PrinterStatus is what a printer says of itself. Reasons are its own keywords
 // without their severity suffix ("media-empty"). UpTime falling between two calls
-// means that the printer was restarted and may have lost its jobs.
+// means that the printer was restarted and may have lost its jobs. CreatesJobs says
+// that it takes a job by its name first and the document afterwards.
 type PrinterStatus struct {
-	UUID      string
-	UpTime    time.Duration
-	Accepting bool
-	Stopped   bool
-	Paper     PaperState
-	Reasons   []string
+	UUID        string
+	UpTime      time.Duration
+	Accepting   bool
+	Stopped     bool
+	CreatesJobs bool
+	Paper       PaperState
+	Reasons     []string
 }
 
 // PrintJob is one document to print. Name is the caller's own key: it is how a
@@ -46,7 +61,8 @@ type JobState uint8
 
 // The states of a print job. Only JobCompleted is evidence of paper.
 const (
-	JobUnknown JobState = iota
+	JobUnknown  JobState = iota
+	JobIncoming          // created, waits for its document: nothing of it can print
 	JobPending
 	JobProcessing
 	JobStopped // waits for somebody, usually for paper
@@ -55,9 +71,11 @@ const (
 	JobAborted
 )
 
-// JobStatus is a job's state with the printer's reasons.
+// JobStatus is a job's state with the printer's reasons. Blank is the printer's word
+// that the job has no document and made no page; false may mean that it does not tell.
 type JobStatus struct {
 	Ref     JobRef
 	State   JobState
 	Reasons []string
+	Blank   bool
 }

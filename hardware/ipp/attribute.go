@@ -30,6 +30,11 @@ const (
 	StatusVersion            uint16 = 0x0503
 	StatusBusy               uint16 = 0x0507
 	StatusMultipleDocuments  uint16 = 0x0509
+
+	statusTimeout          uint16 = 0x0405
+	statusCompressionError uint16 = 0x0410
+	statusFormatError      uint16 = 0x0411
+	statusNotAccepting     uint16 = 0x0506
 )
 
 // Job states on the wire.
@@ -131,6 +136,17 @@ func (a Attribute) Int() (v int32, ok bool) {
 		return 0, false
 	}
 	return int32(binary.BigEndian.Uint32(a.Values[0].Bytes)), true
+}
+
+// Numbers returns the values that are integers or enums.
+func (a Attribute) Numbers() []int32 {
+	var out []int32
+	for _, v := range a.Values {
+		if len(v.Bytes) == 4 {
+			out = append(out, int32(binary.BigEndian.Uint32(v.Bytes)))
+		}
+	}
+	return out
 }
 
 // IsTrue reports whether the first value is the boolean true.

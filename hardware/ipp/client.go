@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,12 +22,11 @@ const documentMaxBytes = 8 << 20
 
 // Errors that callers branch on.
 var (
-	// ErrBusy is returned when the printer takes no job now; the job does not exist.
+	// ErrBusy is returned, with hardware.ErrNothingDone, when the printer takes no job now.
 	ErrBusy = errors.New("the printer is busy")
-	// ErrUnreachable is returned when no answer came: whether the printer acted is unknown.
+	// ErrUnreachable is returned when no answer came: whether the printer acted is
+	// unknown, but for hardware.ErrNothingDone beside it.
 	ErrUnreachable = errors.New("the printer does not answer")
-	// ErrNoJob is returned when the printer does not know the job.
-	ErrNoJob = errors.New("the printer does not know the job")
 )
 
 // Client talks to one printer. Its methods may be called concurrently, end with
@@ -79,7 +79,7 @@ func (c *Client) call(ctx context.Context, m Message, document []byte) (Message,
 	r.Header.Set("Content-Type", "application/ipp")
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return Message{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return Message{}, unreachable(err)
 	}
 	defer func() { _ = answer.Body.Close() }() // read to its end below
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, messageMaxBytes+1))
@@ -102,14 +102,23 @@ func (c *Client) call(ctx context.Context, m Message, document []byte) (Message,
 	return reply, statusError(reply)
 }
 
+// unreachable tells a printer that could not be called from one that may have acted.
+func unreachable(err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("%w: %w: %w", ErrUnreachable, hardware.ErrNothingDone, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
 func (c *Client) httpError(answer *http.Response) error {
 	switch {
 	case answer.StatusCode == http.StatusRequestEntityTooLarge:
-		return fmt.Errorf("the document is too large for the printer at %s", c.uri)
+		return fmt.Errorf("%w: the document is too large for the printer at %s", hardware.ErrNothingDone, c.uri)
 	case answer.StatusCode >= 500:
 		return fmt.Errorf("the printer at %s fails with HTTP %s: switch it off and on", c.uri, answer.Status)
 	}
-	return fmt.Errorf("the printer at %s answers HTTP %s: is the address right?", c.uri, answer.Status)
+	return fmt.Errorf("%w: the printer at %s answers HTTP %s: is the address right?", hardware.ErrNothingDone, c.uri, answer.Status)
 }
 
 func statusError(m Message) error {
@@ -117,17 +126,33 @@ func statusError(m Message) error {
 	case m.Code < 0x0100:
 		return nil
 	case m.Code == StatusBusy:
-		return ErrBusy
+		return fmt.Errorf("%w: %w", hardware.ErrNothingDone, ErrBusy)
 	case m.Code == StatusNotFound:
-		return ErrNoJob
+		return fmt.Errorf("%w: %w", hardware.ErrNothingDone, hardware.ErrNoJob)
 	}
 	text, _ := m.Find(TagOperation, "status-message")
-	return fmt.Errorf("the printer refuses with status 0x%04x %s", m.Code, text.Text())
+	err := fmt.Errorf("the printer refuses with status 0x%04x %s", m.Code, text.Text())
+	if refusedBefore(m.Code) {
+		return fmt.Errorf("%w: %w", hardware.ErrNothingDone, err)
+	}
+	return err
+}
+
+// refusedBefore reports whether a status says that the request was not begun (RFC 8011
+// appendix B). A document that times out, breaks off or is canceled may have left pages.
+func refusedBefore(code uint16) bool {
+	switch code {
+	case statusTimeout, statusCompressionError, statusFormatError:
+		return false
+	case StatusNotSupported, StatusVersion, statusNotAccepting, StatusMultipleDocuments:
+		return true
+	}
+	return code >= 0x0400 && code < 0x0500
 }
 
 // Status asks the printer how it is.
 func (c *Client) Status(ctx context.Context) (hardware.PrinterStatus, error) {
-	wanted := Strings(TagKeyword, "requested-attributes", "printer-state", "printer-state-reasons", "printer-is-accepting-jobs", "printer-up-time", "printer-uuid")
+	wanted := Strings(TagKeyword, "requested-attributes", "printer-state", "printer-state-reasons", "printer-is-accepting-jobs", "printer-up-time", "printer-uuid", "operations-supported")
 	m, err := c.call(ctx, c.request(OpGetPrinterAttributes, wanted), nil)
 	if err != nil {
 		return hardware.PrinterStatus{}, err
@@ -146,6 +171,9 @@ func (c *Client) Status(ctx context.Context) (hardware.PrinterStatus, error) {
 	s.UpTime = time.Duration(seconds) * time.Second
 	uuid, _ := m.Find(TagPrinter, "printer-uuid")
 	s.UUID = uuid.Text()
+	operations, _ := m.Find(TagPrinter, "operations-supported")
+	can := operations.Numbers()
+	s.CreatesJobs = slices.Contains(can, int32(OpCreateJob)) && slices.Contains(can, int32(OpSendDocument))
 	if reasons, ok := m.Find(TagPrinter, "printer-state-reasons"); ok {
 		s.Reasons = bareReasons(reasons.Texts())
 		s.Paper = paperOf(s.Reasons)
@@ -180,24 +208,66 @@ func paperOf(reasons []string) hardware.PaperState {
 	return hardware.PaperFull
 }
 
-// Submit sends a document. After ErrUnreachable the job may or may not exist: ask
-// Find before anything is sent again.
+// Submit makes a job and gives it its document in one request (Print-Job), for printers
+// that cannot Create. Unless the error is hardware.ErrNothingDone the job may exist, or
+// come to exist later: it may print although Find does not find it yet.
 func (c *Client) Submit(ctx context.Context, job hardware.PrintJob) (hardware.JobRef, error) {
-	if len(job.Document) > documentMaxBytes {
-		return hardware.JobRef{}, fmt.Errorf("the document has %d bytes, the limit is %d", len(job.Document), documentMaxBytes)
-	}
-	if job.Name == "" || len(job.Name) > 255 {
-		return hardware.JobRef{}, fmt.Errorf("a job needs a name of 1 to 255 bytes, it has %d", len(job.Name))
+	if err := checkJob(job); err != nil {
+		return hardware.JobRef{}, err
 	}
 	m := c.request(OpPrintJob, Strings(TagName, "requesting-user-name", "rasid"), Strings(TagName, "job-name", job.Name), Strings(TagMIME, "document-format", job.MIME))
 	reply, err := c.call(ctx, m, job.Document)
 	if err != nil {
 		return hardware.JobRef{}, err
 	}
+	return made(reply, job.Name)
+}
+
+// Create makes a job that has no document (Create-Job): it can be found by its name
+// before anything of it can print. Unless the error is hardware.ErrNothingDone such a
+// job may exist.
+func (c *Client) Create(ctx context.Context, job hardware.PrintJob) (hardware.JobRef, error) {
+	if err := checkJob(job); err != nil {
+		return hardware.JobRef{}, err
+	}
+	m := c.request(OpCreateJob, Strings(TagName, "requesting-user-name", "rasid"), Strings(TagName, "job-name", job.Name))
+	reply, err := c.call(ctx, m, nil)
+	if err != nil {
+		return hardware.JobRef{}, err
+	}
+	return made(reply, job.Name)
+}
+
+// Send gives a created job its only document (Send-Document). A printer takes no second
+// one for the job, so that sending again after a lost answer prints nothing twice: a
+// refusal then is hardware.ErrNothingDone, and JobStatus tells how far the job is.
+func (c *Client) Send(ctx context.Context, ref hardware.JobRef, job hardware.PrintJob) error {
+	if err := checkJob(job); err != nil {
+		return err
+	}
+	m := c.request(OpSendDocument, Ints(TagInteger, "job-id", ref.ID), Strings(TagName, "requesting-user-name", "rasid"),
+		Strings(TagMIME, "document-format", job.MIME), Bool("last-document", true))
+	_, err := c.call(ctx, m, job.Document)
+	return err
+}
+
+// checkJob refuses what no printer is asked to print.
+func checkJob(job hardware.PrintJob) error {
+	if n := len(job.Document); n == 0 || n > documentMaxBytes {
+		return fmt.Errorf("%w: the document has %d bytes, the limit is %d", hardware.ErrNothingDone, n, documentMaxBytes)
+	}
+	if job.Name == "" || len(job.Name) > 255 {
+		return fmt.Errorf("%w: a job needs a name of 1 to 255 bytes, it has %d", hardware.ErrNothingDone, len(job.Name))
+	}
+	return nil
+}
+
+// made reads the job that an answer names.
+func made(reply Message, name string) (hardware.JobRef, error) {
 	for _, g := range reply.Groups {
 		if g.Tag == TagJob {
 			ref := refOf(g)
-			ref.Name = job.Name
+			ref.Name = name
 			return ref, nil
 		}
 	}
@@ -213,10 +283,10 @@ func refOf(g Group) hardware.JobRef {
 }
 
 // JobStatus asks how far a job is. A job of another name under the same number, as
-// after a printer's restart, is ErrNoJob.
+// after a printer's restart, is hardware.ErrNoJob.
 func (c *Client) JobStatus(ctx context.Context, ref hardware.JobRef) (hardware.JobStatus, error) {
 	m := c.request(OpGetJobAttributes, Ints(TagInteger, "job-id", ref.ID), Strings(TagName, "requesting-user-name", "rasid"),
-		Strings(TagKeyword, "requested-attributes", "job-id", "job-uuid", "job-name", "job-state", "job-state-reasons"))
+		Strings(TagKeyword, "requested-attributes", "job-id", "job-uuid", "job-name", "job-state", "job-state-reasons", "number-of-documents", "job-impressions-completed"))
 	reply, err := c.call(ctx, m, nil)
 	if err != nil {
 		return hardware.JobStatus{}, err
@@ -227,14 +297,29 @@ func (c *Client) JobStatus(ctx context.Context, ref hardware.JobRef) (hardware.J
 		}
 		got := refOf(g)
 		if got.Name != ref.Name || ref.UUID != "" && got.UUID != "" && got.UUID != ref.UUID {
-			return hardware.JobStatus{}, fmt.Errorf("%w: its number %d is that of %q now", ErrNoJob, ref.ID, got.Name)
+			return hardware.JobStatus{}, fmt.Errorf("%w: its number %d is that of %q now", hardware.ErrNoJob, ref.ID, got.Name)
 		}
-		state, _ := g.Find("job-state")
-		n, _ := state.Int()
-		reasons, _ := g.Find("job-state-reasons")
-		return hardware.JobStatus{Ref: got, State: stateOf(n), Reasons: reasons.Texts()}, nil
+		return statusOf(g, got), nil
 	}
 	return hardware.JobStatus{}, fmt.Errorf("%w: no job in the answer", ErrMalformed)
+}
+
+// statusOf reads the state of a job. A created job without a document is pending or
+// held on the wire; only its reasons tell it from one that waits for its turn.
+func statusOf(g Group, ref hardware.JobRef) hardware.JobStatus {
+	state, _ := g.Find("job-state")
+	n, _ := state.Int()
+	reasons, _ := g.Find("job-state-reasons")
+	s := hardware.JobStatus{Ref: ref, State: stateOf(n), Reasons: reasons.Texts()}
+	documents, _ := g.Find("number-of-documents")
+	pages, _ := g.Find("job-impressions-completed")
+	held, told := documents.Int()
+	out, _ := pages.Int()
+	s.Blank = told && held == 0 && out == 0
+	if s.State == hardware.JobPending && (s.Blank || slices.Contains(s.Reasons, "job-incoming") || slices.Contains(s.Reasons, "job-data-insufficient")) {
+		s.State = hardware.JobIncoming
+	}
+	return s
 }
 
 func stateOf(n int32) hardware.JobState {

@@ -135,7 +135,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := saying(t, StatusOK).Submit(t.Context(), job); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a job without a number: %v", err)
 	}
-	if err := saying(t, StatusNotFound).Cancel(t.Context(), hardware.JobRef{ID: 1}); !errors.Is(err, ErrNoJob) {
+	if err := saying(t, StatusNotFound).Cancel(t.Context(), hardware.JobRef{ID: 1}); !errors.Is(err, hardware.ErrNoJob) {
 		t.Errorf("no job: %v", err)
 	}
 	for _, name := range []string{"", strings.Repeat("x", 256)} {
@@ -202,5 +202,91 @@ func TestFindMissesNoJobThatMoves(t *testing.T) {
 	found, err := c.Find(t.Context(), "R-7")
 	if err != nil || len(found) != 1 || found[0].ID != 4 {
 		t.Errorf("found %v, %v", found, err)
+	}
+}
+
+// A job without a document is told from one that waits for its turn, and what a
+// printer does not say is not made up.
+func TestJobStatusTellsTheDocument(t *testing.T) {
+	number := func(name string, n int32) Attribute { return Ints(TagInteger, name, n) }
+	for name, c := range map[string]struct {
+		state   int32
+		reasons string
+		counted []Attribute
+		want    hardware.JobState
+		blank   bool
+	}{
+		"incoming":                      {jobPending, "job-incoming", nil, hardware.JobIncoming, false},
+		"insufficient, held":            {jobHeld, "job-data-insufficient", nil, hardware.JobIncoming, false},
+		"counted none":                  {jobHeld, "none", []Attribute{number("number-of-documents", 0)}, hardware.JobIncoming, true},
+		"queued":                        {jobPending, "none", []Attribute{number("number-of-documents", 1)}, hardware.JobPending, false},
+		"queued, not counted":           {jobPending, "job-queued", nil, hardware.JobPending, false},
+		"printing while it comes":       {jobProcessing, "job-incoming", nil, hardware.JobProcessing, false},
+		"given up, blank":               {jobAborted, "aborted-by-system", []Attribute{number("number-of-documents", 0), number("job-impressions-completed", 0)}, hardware.JobAborted, true},
+		"given up, with a page out":     {jobAborted, "aborted-by-system", []Attribute{number("number-of-documents", 0), number("job-impressions-completed", 1)}, hardware.JobAborted, false},
+		"given up, pages alone counted": {jobAborted, "aborted-by-system", []Attribute{number("job-impressions-completed", 0)}, hardware.JobAborted, false},
+	} {
+		g := Group{Tag: TagJob, Attributes: []Attribute{number("job-id", 7), Strings(TagName, "job-name", "R-7"), Ints(TagEnum, "job-state", c.state), Strings(TagKeyword, "job-state-reasons", c.reasons)}}
+		g.Attributes = append(g.Attributes, c.counted...)
+		s, err := saying(t, StatusOK, g).JobStatus(t.Context(), hardware.JobRef{ID: 7, Name: "R-7"})
+		if err != nil || s.State != c.want || s.Blank != c.blank {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+}
+
+// Only an answer that says so, or a call that never got through, is taken for nothing
+// done: all else may have printed.
+func TestNothingDone(t *testing.T) {
+	job := hardware.PrintJob{Name: "a", MIME: "application/pdf", Document: []byte("%PDF")}
+	all := func(c *Client) map[string]error {
+		_, submitted := c.Submit(t.Context(), job)
+		_, created := c.Create(t.Context(), job)
+		return map[string]error{"Submit": submitted, "Create": created, "Send": c.Send(t.Context(), hardware.JobRef{ID: 1, Name: "a"}, job)}
+	}
+	for code, nothing := range map[uint16]bool{
+		StatusBadRequest: true, StatusNotPossible: true, StatusNotFound: true, StatusFormatNotSupported: true, StatusBusy: true,
+		StatusNotSupported: true, statusNotAccepting: true, StatusMultipleDocuments: true,
+		statusTimeout: false, statusCompressionError: false, statusFormatError: false, StatusInternal: false, 0x0504: false, 0x0508: false,
+	} {
+		for what, err := range all(saying(t, code)) {
+			if err == nil || errors.Is(err, hardware.ErrNothingDone) != nothing {
+				t.Errorf("%s with status 0x%04x: %v", what, code, err)
+			}
+		}
+	}
+	for what, err := range all(answering(t, cut)) {
+		if !errors.Is(err, ErrUnreachable) || errors.Is(err, hardware.ErrNothingDone) {
+			t.Errorf("%s cut off: %v", what, err)
+		}
+	}
+	gone := httptest.NewServer(http.NotFoundHandler())
+	c, err := NewClient("ipp" + strings.TrimPrefix(gone.URL, "http") + "/ipp/print")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range all(c) {
+		if !errors.Is(err, hardware.ErrNothingDone) {
+			t.Errorf("%s at a wrong address: %v", what, err)
+		}
+	}
+	gone.Close()
+	if c, err = NewClient(c.uri); err != nil { // on a connection left open a request may have got through
+		t.Fatal(err)
+	}
+	for what, err := range all(c) {
+		if !errors.Is(err, ErrUnreachable) || !errors.Is(err, hardware.ErrNothingDone) {
+			t.Errorf("%s with nobody there: %v", what, err)
+		}
+	}
+}
+
+func TestStatusTellsWhetherJobsCanBeCreated(t *testing.T) {
+	for want, ops := range map[bool][]int32{true: {2, 5, 6, 11}, false: {2, 5, 11}} {
+		g := printerGroup("none")
+		g.Attributes = append(g.Attributes, Ints(TagEnum, "operations-supported", ops...))
+		if s, err := saying(t, StatusOK, g).Status(t.Context()); err != nil || s.CreatesJobs != want {
+			t.Errorf("%d: %+v, %v", ops, s, err)
+		}
 	}
 }

@@ -87,25 +87,29 @@ func (k *Kiosk) printer(t testing.TB, line string) {
 	}
 }
 
-// A kiosk killed while its receipt prints asks the printer by name: the sheet is out,
-// so nothing is printed again.
+// A kiosk killed on its receipt's way asks the printer by name: a job that has the
+// document is followed, one that lacks it gets it, and one original comes out.
 func TestKillWhilePrinting(t *testing.T) {
-	c := start(t, 1)
-	k := c.Kiosks()[0]
-	p := at(t, k)
-	p.untilOpen()
-	k.printer(t, "pause before-complete")
-	p.pay()
-	k.printer(t, "wait before-complete")
-	k.Process.Kill()
-	k.printer(t, "resume")
-	if err := k.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p.open()
-	officePrinted(t, c)
-	if s := k.Printer.State().Sheets; len(s) != 1 {
-		t.Errorf("sheets %v, want one", s)
+	for _, point := range []string{"after-create", "before-complete"} {
+		t.Run(point, func(t *testing.T) {
+			c := start(t, 1)
+			k := c.Kiosks()[0]
+			p := at(t, k)
+			p.untilOpen()
+			k.printer(t, "pause "+point)
+			p.pay()
+			k.printer(t, "wait "+point)
+			k.Process.Kill()
+			k.printer(t, "resume")
+			if err := k.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p.open()
+			officePrinted(t, c)
+			if s := k.Printer.State().Sheets; len(s) != 1 || strings.Contains(s[0].Name, "copy") {
+				t.Errorf("sheets %v, want one, the original", s)
+			}
+		})
 	}
 }
 

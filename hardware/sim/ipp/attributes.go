@@ -51,8 +51,7 @@ func (p *Printer) attributes() []proto.Attribute {
 		str(proto.TagURI, "printer-uuid", urn(p.cfg.Spool)), ints(proto.TagEnum, "printer-state", state), str(proto.TagKeyword, "printer-state-reasons", reasons...),
 		proto.Bool("printer-is-accepting-jobs", !p.busy), ints(proto.TagInteger, "printer-up-time", int32(p.upSeconds())), ints(proto.TagInteger, "queued-job-count", int32(p.queued())),
 		str(proto.TagKeyword, "ipp-versions-supported", "1.1", "2.0"), str(proto.TagKeyword, "compression-supported", "none"), str(proto.TagKeyword, "pdl-override-supported", "not-attempted"),
-		ints(proto.TagEnum, "operations-supported", int32(proto.OpPrintJob), int32(proto.OpValidateJob), int32(proto.OpCreateJob), int32(proto.OpSendDocument),
-			int32(proto.OpCancelJob), int32(proto.OpGetJobAttributes), int32(proto.OpGetJobs), int32(proto.OpGetPrinterAttributes)),
+		ints(proto.TagEnum, "operations-supported", p.operations()...),
 		str(proto.TagCharset, "charset-configured", "utf-8"), str(proto.TagCharset, "charset-supported", "utf-8", "us-ascii"),
 		str(proto.TagLanguage, "natural-language-configured", "en"), str(proto.TagLanguage, "generated-natural-language-supported", "en"),
 		str(proto.TagMIME, "document-format-default", "application/pdf"), str(proto.TagMIME, "document-format-supported", "application/pdf", "application/octet-stream"),
@@ -68,6 +67,15 @@ func (p *Printer) attributes() []proto.Attribute {
 		fixed(proto.TagResolution, "printer-resolution-default", dpi600), fixed(proto.TagResolution, "printer-resolution-supported", dpi600),
 		proto.Bool("multiple-document-jobs-supported", false), ints(proto.TagInteger, "multiple-operation-time-out", int32(openMax.Seconds())),
 	}
+}
+
+// operations lists what the printer can do. The caller holds mu.
+func (p *Printer) operations() []int32 {
+	can := []int32{int32(proto.OpPrintJob), int32(proto.OpValidateJob)}
+	if !p.simple {
+		can = append(can, int32(proto.OpCreateJob), int32(proto.OpSendDocument))
+	}
+	return append(can, int32(proto.OpCancelJob), int32(proto.OpGetJobAttributes), int32(proto.OpGetJobs), int32(proto.OpGetPrinterAttributes))
 }
 
 // queued counts jobs that are not done. The caller holds mu.

@@ -273,6 +273,43 @@ func TestCreateJobWaitsForItsDocument(t *testing.T) {
 	}
 }
 
+// Without Create-Job it is a printer of the older kind, and says so.
+func TestPrinterWithPrintJobAlone(t *testing.T) {
+	r := newRig(t)
+	wait := r.events()
+	if s, err := r.client.Status(t.Context()); err != nil || !s.CreatesJobs {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	r.do("create off")
+	if s, err := r.client.Status(t.Context()); err != nil || s.CreatesJobs {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	job := hardware.PrintJob{Name: "R-1", MIME: "application/pdf", Document: pdf}
+	if _, err := r.client.Create(t.Context(), job); !errors.Is(err, hardware.ErrNothingDone) {
+		t.Errorf("Create: %v", err)
+	}
+	if _, err := r.client.Submit(t.Context(), job); err != nil {
+		t.Error(err)
+	}
+	wait("completed")
+}
+
+// A job that is given up for want of its document is known to be blank.
+func TestGivenUpJobIsBlank(t *testing.T) {
+	r := newRig(t)
+	ref, err := r.client.Create(t.Context(), hardware.PrintJob{Name: "R-1", MIME: "application/pdf", Document: pdf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.client.JobStatus(t.Context(), ref); err != nil || s.State != hardware.JobIncoming {
+		t.Errorf("job %+v, %v", s, err)
+	}
+	r.late.Add(int64(openMax.Seconds()) + 1)
+	if s, err := r.client.JobStatus(t.Context(), ref); err != nil || s.State != hardware.JobAborted || !s.Blank {
+		t.Errorf("job %+v, %v", s, err)
+	}
+}
+
 // The paper outlives the program, as paper does; no sheet is written over.
 func TestSheetsOutliveTheProgram(t *testing.T) {
 	spool := t.TempDir()
@@ -364,7 +401,7 @@ func TestTheTrayCanBeLookedAt(t *testing.T) {
 
 func TestWrongControlWords(t *testing.T) {
 	r := newRig(t)
-	for _, line := range []string{"paper", "paper many", "paper -1", "busy", "power", "drop", "drop everything", "explode"} {
+	for _, line := range []string{"paper", "paper many", "paper -1", "busy", "power", "drop", "drop everything", "create", "create maybe", "explode"} {
 		if _, err := r.Do(t.Context(), line); err == nil {
 			t.Errorf("%q is accepted", line)
 		}

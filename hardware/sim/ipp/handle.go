@@ -42,9 +42,10 @@ func (p *Printer) upSeconds() int { return int(p.cfg.Now().Sub(p.started).Second
 // handle is the device's own part of the control socket:
 //
 //	paper N · paper out · refill · jam · clear · busy on|off · power on|off
-//	drop next answer · state
+//	create on|off · drop next answer · drop create answer · state
 //
-// The answer that drop loses is the next one to a document; its job exists. Events are
+// With create off the printer has Print-Job alone. The answer that drop loses is the next
+// one to a document, or to a Create-Job; its job exists. Events are created,
 // job, page, sheet (the last page), out-of-paper, completed, canceled, aborted, and
 // sender-gone (at on-submit).
 func (p *Printer) handle(_ context.Context, command string, args []string) (any, error) {
@@ -74,14 +75,23 @@ func (p *Printer) handle(_ context.Context, command string, args []string) (any,
 		}
 		p.busy = arg == "on"
 	case "drop":
-		if strings.Join(args, " ") != "next answer" {
-			return nil, errors.New("drop wants the words next answer")
+		switch strings.Join(args, " ") {
+		case "next answer":
+			p.drop = true
+		case "create answer":
+			p.dropNew = true
+		default:
+			return nil, errors.New("drop wants the words next answer or create answer")
 		}
-		p.drop = true
+	case "create":
+		if arg != "on" && arg != "off" {
+			return nil, errors.New("create wants on or off")
+		}
+		p.simple = arg == "off"
 	case "power":
 		return p.power(arg)
 	default:
-		return nil, fmt.Errorf("unknown command %q: paper N, paper out, refill, jam, clear, busy on|off, power on|off, drop next answer, state, pause, wait, resume, events", command)
+		return nil, fmt.Errorf("unknown command %q: paper N, paper out, refill, jam, clear, busy on|off, power on|off, create on|off, drop next|create answer, state, pause, wait, resume, events", command)
 	}
 	return "done", nil
 }

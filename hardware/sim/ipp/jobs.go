@@ -36,7 +36,7 @@ func (p *Printer) printJob(ctx context.Context, m proto.Message, document []byte
 	if code != proto.StatusOK {
 		return code, nil
 	}
-	if !p.received(ctx, m) {
+	if !p.received(ctx, m, OnSubmit) {
 		return proto.StatusInternal, nil
 	}
 	p.mu.Lock()
@@ -45,22 +45,31 @@ func (p *Printer) printJob(ctx context.Context, m proto.Message, document []byte
 		p.mu.Unlock()
 		return proto.StatusBusy, nil
 	}
-	j.data, j.of = document, pages(document)
+	j.take(document)
 	group := p.jobGroup(j)
 	p.mu.Unlock()
 	return p.begin(ctx, group, j)
 }
 
 // createJob makes a job without a document (RFC 8011 §4.2.4).
-func (p *Printer) createJob(m proto.Message) (uint16, []proto.Group) {
+func (p *Printer) createJob(ctx context.Context, m proto.Message) (uint16, []proto.Group) {
+	if !p.received(ctx, m, OnCreate) {
+		return proto.StatusInternal, nil
+	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	j := p.admit(m, 0)
 	if j == nil {
+		p.mu.Unlock()
 		return proto.StatusBusy, nil
 	}
 	j.open = true
-	return proto.StatusOK, []proto.Group{p.jobGroup(j)}
+	group := p.jobGroup(j)
+	p.mu.Unlock()
+	p.control.Publish("created", map[string]any{"job": j.name, "id": j.id})
+	if p.control.At(ctx, AfterCreate) != nil {
+		return proto.StatusInternal, nil
+	}
+	return proto.StatusOK, []proto.Group{group}
 }
 
 // sendDocument gives a created job its one document (RFC 8011 §4.3.1). Last and empty
@@ -73,7 +82,7 @@ func (p *Printer) sendDocument(ctx context.Context, m proto.Message, document []
 	if code := checkDocument(m, document); code != proto.StatusOK {
 		return code, nil
 	}
-	if !p.received(ctx, m) {
+	if !p.received(ctx, m, OnSubmit) {
 		return proto.StatusInternal, nil
 	}
 	p.mu.Lock()
@@ -94,7 +103,7 @@ func (p *Printer) sendDocument(ctx context.Context, m proto.Message, document []
 		return code, nil
 	}
 	if len(document) > 0 {
-		j.data, j.of = document, pages(document)
+		j.take(document)
 	}
 	if j.open = !last.IsTrue(); !j.open && j.data == nil {
 		j.end(aborted, p.cfg.Now())
@@ -104,10 +113,11 @@ func (p *Printer) sendDocument(ctx context.Context, m proto.Message, document []
 	return p.begin(ctx, group, j)
 }
 
-// received is where the printer has the document and no job yet. It reports false if
-// the sender went away while it stood there: then nothing becomes of the document.
-func (p *Printer) received(ctx context.Context, m proto.Message) bool {
-	if p.control.At(ctx, OnSubmit) == nil {
+// received is where the printer has a request whole and did nothing yet. It reports
+// false if the sender went away while it stood at the point: then nothing comes of the
+// request. At Late it goes on all the same.
+func (p *Printer) received(ctx context.Context, m proto.Message, point string) bool {
+	if p.control.At(outlive(ctx), Late) == nil && p.control.At(ctx, point) == nil {
 		return true
 	}
 	name, _ := m.Find(proto.TagOperation, "job-name")
@@ -193,6 +203,7 @@ func (p *Printer) jobGroup(j *job) proto.Group {
 		proto.Strings(proto.TagName, "job-name", j.name), proto.Strings(proto.TagURI, "job-uuid", j.uuid),
 		proto.Strings(proto.TagURI, "job-printer-uri", p.URI()), proto.Strings(proto.TagName, "job-originating-user-name", "rasid"),
 		proto.Ints(proto.TagInteger, "job-printer-up-time", int32(p.upSeconds())), proto.Ints(proto.TagInteger, "job-impressions-completed", int32(j.out)),
+		proto.Ints(proto.TagInteger, "number-of-documents", int32(j.documents)),
 		at("time-at-creation", j.created), at("time-at-processing", j.begun), at("time-at-completed", j.ended),
 	}}
 }

@@ -31,11 +31,16 @@ type job struct {
 	open     bool // a Create-Job that waits for its document
 	stopping bool // canceled, but it holds the printer
 	data     []byte
-	of, out  int // pages of the document, and out of the printer
-	sheet    int // its index among the sheets, once out > 0
+
+	documents int // that it was given, 0 or 1
+	of, out   int // pages of the document, and out of the printer
+	sheet     int // its index among the sheets, once out > 0
 
 	created, begun, ended time.Time
 }
+
+// take gives the job its document. The caller holds mu.
+func (j *job) take(document []byte) { j.data, j.of, j.documents = document, pages(document), 1 }
 
 // end finishes the job. The caller holds mu.
 func (j *job) end(state int32, now time.Time) {

@@ -153,9 +153,48 @@ func TestClientPrintsOnIppeveprinter(t *testing.T) {
 	if s, err := p.client.Status(p.ctx); err != nil || s.UUID == "" || s.Paper != hardware.PaperFull || !s.Accepting {
 		t.Errorf("status %+v, %v", s, err)
 	}
-	if _, err := p.client.JobStatus(p.ctx, hardware.JobRef{ID: 77, Name: "x"}); !errors.Is(err, proto.ErrNoJob) {
+	if _, err := p.client.JobStatus(p.ctx, hardware.JobRef{ID: 77, Name: "x"}); !errors.Is(err, hardware.ErrNoJob) {
 		t.Errorf("a job that never was: %v", err)
 	}
+}
+
+// A job that is created is found by its name before it has a document, waits for it,
+// and takes it once; a second document is refused and prints nothing.
+func TestClientCreatesOnIppeveprinter(t *testing.T) {
+	p := startPeer(t)
+	if s, err := p.client.Status(p.ctx); err != nil || !s.CreatesJobs {
+		t.Fatalf("status %+v, %v, want a printer that creates jobs", s, err)
+	}
+	job := hardware.PrintJob{Name: "147-1-21-K7QX-6", MIME: "application/pdf", Document: pdf}
+	ref, err := p.client.Create(p.ctx, job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := p.client.Find(p.ctx, job.Name)
+	if err != nil || len(found) != 1 || found[0].ID != ref.ID {
+		t.Fatalf("found %v, %v, want %v", found, err, ref)
+	}
+	if s, err := p.client.JobStatus(p.ctx, found[0]); err != nil || s.State != hardware.JobIncoming {
+		t.Errorf("a job without a document: %+v, %v", s, err)
+	}
+	if err := p.client.Send(p.ctx, found[0], job); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client.Send(p.ctx, found[0], job); !errors.Is(err, hardware.ErrNothingDone) {
+		t.Errorf("a second document: %v", err)
+	}
+	p.until(ref, "completion", is(hardware.JobCompleted))
+	if got, err := os.ReadFile(p.sheet); err != nil || !bytes.Equal(got, pdf) {
+		t.Errorf("the sheet has %d bytes, want %d, %v", len(got), len(pdf), err)
+	}
+	ref, err = p.client.Create(p.ctx, hardware.PrintJob{Name: "unwanted", MIME: "application/pdf", Document: pdf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client.Cancel(p.ctx, ref); err != nil {
+		t.Fatal(err)
+	}
+	p.until(ref, "the cancel", is(hardware.JobCanceled))
 }
 
 // hardware.md H35, H36 and H38 at a printer that is not ours; our simulator does the

@@ -19,8 +19,11 @@ import (
 
 // The points where the printer can be made to stand.
 const (
-	OnSubmit       = "on-submit"       // a document arrived; there is no job yet
-	BeforeAnswer   = "before-answer"   // the job exists; its sender was not told
+	OnCreate       = "on-create"       // a Create-Job arrived; there is no job yet
+	AfterCreate    = "after-create"    // the job exists without a document; its sender was not told
+	OnSubmit       = "on-submit"       // a document arrived; it is no job's yet
+	Late           = "late"            // the same, in a printer that goes on although its sender went away
+	BeforeAnswer   = "before-answer"   // the job has its document; its sender was not told
 	BeforeComplete = "before-complete" // the sheet is out; the job is not completed yet
 )
 
@@ -65,7 +68,9 @@ type Printer struct {
 	paper   int
 	jammed  bool
 	busy    bool
-	drop    bool // the next answer is lost
+	simple  bool // it has no Create-Job and no Send-Document
+	drop    bool // the next answer to a document is lost
+	dropNew bool // the next answer to a Create-Job is lost
 	jobs    []*job
 	nextID  int32
 	boots   int
@@ -93,7 +98,7 @@ func New(cfg Config) (*Printer, error) {
 		cfg.Paper = 250
 	}
 	p := &Printer{cfg: cfg, listener: l, work: make(chan struct{}, 1), on: true, started: cfg.Now(), paper: cfg.Paper, nextID: 1, sheets: sheets, conns: map[net.Conn]struct{}{}}
-	p.control = control.New(control.Config{Path: cfg.Control, Handler: p.handle, Points: []string{OnSubmit, BeforeAnswer, BeforeComplete}})
+	p.control = control.New(control.Config{Path: cfg.Control, Handler: p.handle, Points: []string{OnCreate, AfterCreate, OnSubmit, Late, BeforeAnswer, BeforeComplete}})
 	return p, nil
 }
 
@@ -119,6 +124,11 @@ func (p *Printer) URI() string { return "ipp://" + p.Addr() + "/ipp/print" }
 // Do carries out one command of the control socket.
 func (p *Printer) Do(ctx context.Context, line string) (any, error) { return p.control.Do(ctx, line) }
 
+// Subscribe returns what happens from now on, until stop is called.
+func (p *Printer) Subscribe() (events <-chan control.Event, stop func()) {
+	return p.control.Subscribe()
+}
+
 // Run serves until ctx ends.
 func (p *Printer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -129,7 +139,7 @@ func (p *Printer) Run(ctx context.Context) error {
 	all.Go(func() { failed <- p.control.Run(ctx) })
 	all.Go(func() { p.engine(ctx) })
 	server := &http.Server{
-		Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, whole{}, ctx) },
 		ConnState: p.track, ErrorLog: slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	all.Go(func() { failed <- server.Serve(p.listener) })
@@ -144,6 +154,18 @@ func (p *Printer) Run(ctx context.Context) error {
 		}
 		return err
 	}
+}
+
+// whole finds, in the context of a request, that of the printer's whole run.
+type whole struct{}
+
+// outlive returns the context of the printer's run: what stands in it does not mind
+// that the sender of its request goes away.
+func outlive(ctx context.Context) context.Context {
+	if run, ok := ctx.Value(whole{}).(context.Context); ok {
+		return run
+	}
+	return ctx
 }
 
 // track cuts connections at once while the printer is off.

@@ -185,14 +185,14 @@ func TestPowerCycleForgetsJobsAndReusesNumbers(t *testing.T) {
 	if err != nil || after.UpTime >= before.UpTime || after.UUID != before.UUID {
 		t.Errorf("status %+v, %v after %+v: want the same printer with a shorter up-time", after, err, before)
 	}
-	if _, err := r.client.JobStatus(t.Context(), ref); !errors.Is(err, proto.ErrNoJob) {
+	if _, err := r.client.JobStatus(t.Context(), ref); !errors.Is(err, hardware.ErrNoJob) {
 		t.Errorf("a forgotten job: %v", err)
 	}
 	again, err := r.submit("after")
 	if err != nil || again.ID != ref.ID {
 		t.Fatalf("job %+v, %v", again, err)
 	}
-	if _, err := r.client.JobStatus(t.Context(), ref); !errors.Is(err, proto.ErrNoJob) {
+	if _, err := r.client.JobStatus(t.Context(), ref); !errors.Is(err, hardware.ErrNoJob) {
 		t.Errorf("another job under the same number passes for the forgotten one: %v", err)
 	}
 	wait("completed")

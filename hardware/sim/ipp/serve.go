@@ -79,13 +79,17 @@ func (p *Printer) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(raw) // the sender went away
 }
 
-// loses reports whether this answer is to be lost: the next one to a document, or any
-// while the printer is off.
+// loses reports whether this answer is to be lost: the next one to a document or to a
+// Create-Job, as told, or any while the printer is off.
 func (p *Printer) loses(op uint16) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.drop && (op == proto.OpPrintJob || op == proto.OpSendDocument) {
 		p.drop = false
+		return true
+	}
+	if p.dropNew && op == proto.OpCreateJob {
+		p.dropNew = false
 		return true
 	}
 	return !p.on
@@ -106,6 +110,10 @@ func (p *Printer) answer(ctx context.Context, m proto.Message, document []byte) 
 		return reply
 	}
 	p.expire()
+	if p.lacks(m.Code) {
+		reply.Code = proto.StatusNotSupported
+		return reply
+	}
 	switch m.Code {
 	case proto.OpGetPrinterAttributes:
 		reply.Groups = []proto.Group{{Tag: proto.TagPrinter, Attributes: wanted(m, p.attributes())}}
@@ -114,7 +122,7 @@ func (p *Printer) answer(ctx context.Context, m proto.Message, document []byte) 
 	case proto.OpPrintJob:
 		reply.Code, reply.Groups = p.printJob(ctx, m, document)
 	case proto.OpCreateJob:
-		reply.Code, reply.Groups = p.createJob(m)
+		reply.Code, reply.Groups = p.createJob(ctx, m)
 	case proto.OpSendDocument:
 		reply.Code, reply.Groups = p.sendDocument(ctx, m, document)
 	case proto.OpGetJobAttributes:
@@ -127,6 +135,13 @@ func (p *Printer) answer(ctx context.Context, m proto.Message, document []byte) 
 		reply.Code = proto.StatusNotSupported
 	}
 	return reply
+}
+
+// lacks reports whether this printer has the operation not, though others of ours do.
+func (p *Printer) lacks(op uint16) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.simple && (op == proto.OpCreateJob || op == proto.OpSendDocument)
 }
 
 // checkOperation demands what RFC 8011 §4.1.4 demands of every request.

@@ -6,7 +6,6 @@ package spool
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -15,10 +14,17 @@ import (
 	"rasid/node/till"
 )
 
-// Printer is a printer that remembers its jobs by name.
+// Printer is a printer that remembers its jobs by name. Where an error is not
+// hardware.ErrNothingDone or ErrNoJob, nobody knows what the printer did.
 type Printer interface {
 	Status(ctx context.Context) (hardware.PrinterStatus, error)
+	// Create makes a job without a document, where the status says CreatesJobs.
+	Create(ctx context.Context, job hardware.PrintJob) (hardware.JobRef, error)
+	// Send gives a created job its document. A job never takes a second one.
+	Send(ctx context.Context, ref hardware.JobRef, job hardware.PrintJob) error
+	// Submit makes a job with its document at once, where Create is not to be had.
 	Submit(ctx context.Context, job hardware.PrintJob) (hardware.JobRef, error)
+	Cancel(ctx context.Context, ref hardware.JobRef) error
 	JobStatus(ctx context.Context, ref hardware.JobRef) (hardware.JobStatus, error)
 	Find(ctx context.Context, name string) ([]hardware.JobRef, error)
 }
@@ -32,8 +38,16 @@ type Paperwork interface {
 // queueMax bounds what waits for the printer; the till owes no more papers than that.
 const queueMax = 1024
 
-// upTimeDoubt is how far a printer's up-time and our clock may be apart.
-const upTimeDoubt = 5 * time.Second
+const (
+	// upTimeDoubt is how far a printer's up-time and our clock may be apart.
+	upTimeDoubt = 5 * time.Second
+	// historyMin is how long a printer is sure to remember a job that ended: what
+	// RFC 8011 and the PWG recommend, and CUPS's ippeveprinter keeps.
+	historyMin = 60 * time.Second
+	// namesakesMax bounds the jobs of one name that are looked at. There is one, and
+	// another for each answer that was lost.
+	namesakesMax = 16
+)
 
 // Config is what a spool needs. All fields are needed.
 type Config struct {
@@ -50,9 +64,12 @@ type Config struct {
 type item struct {
 	subject uint64
 	copy    uint32
-	ask     bool // it may have been submitted before a restart, since the time
-	since   time.Time
-	ref     *hardware.JobRef // once the printer has it
+	earlier bool             // an earlier life may have sent it, since the time
+	since   time.Time        // when it was intended
+	look    bool             // jobs of its name may exist
+	sent    bool             // its document may have reached the printer in this life,
+	to      int32            // as that of the job with this number; 0 if that is not known
+	ref     *hardware.JobRef // the job that is followed, once known
 }
 
 // Spool is the actor. Print and Ask may be called from any goroutine.
@@ -83,7 +100,7 @@ func (s *Spool) Print(subject uint64, copyNo uint32) {
 
 // Ask queues a copy that may have been submitted before a restart, not earlier than since.
 func (s *Spool) Ask(subject uint64, copyNo uint32, since time.Time) {
-	s.add(&item{subject: subject, copy: copyNo, ask: true, since: since})
+	s.add(&item{subject: subject, copy: copyNo, earlier: true, look: true, since: since})
 }
 
 func (s *Spool) add(it *item) {
@@ -188,90 +205,6 @@ func (s *Spool) postpone() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue = append(s.queue[1:], s.queue[0])
-}
-
-// advance submits the first paper, or asks how far it is. It reports true when the
-// next one may follow.
-func (s *Spool) advance(ctx context.Context, it *item, status hardware.PrinterStatus) (bool, error) {
-	if it.ref == nil {
-		if err := s.place(ctx, it, status); err != nil || it.ref == nil {
-			return false, err
-		}
-	}
-	job, err := s.jobStatus(ctx, *it.ref)
-	if err != nil {
-		it.ref, it.ask = nil, true // the printer may have forgotten it: look for it by name
-		return false, fmt.Errorf("couldn't ask for the job of entry %d, copy %d: %w", it.subject, it.copy, err)
-	}
-	switch job.State {
-	case hardware.JobCompleted:
-		s.finish(ctx, till.PaperPrinted{Subject: it.subject, Copy: it.copy})
-		return true, nil
-	case hardware.JobCanceled, hardware.JobAborted:
-		s.finish(ctx, till.PaperUnknown{Subject: it.subject, Copy: it.copy})
-		return true, nil
-	}
-	return false, nil
-}
-
-func (s *Spool) jobStatus(ctx context.Context, ref hardware.JobRef) (hardware.JobStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallMax)
-	defer cancel()
-	return s.cfg.Printer.JobStatus(ctx, ref)
-}
-
-// place finds the paper's job at the printer, or submits it when it was certainly
-// never there.
-func (s *Spool) place(ctx context.Context, it *item, status hardware.PrinterStatus) error {
-	job, err := s.cfg.Paperwork.Make(it.subject, it.copy)
-	if err != nil {
-		s.postpone()
-		return fmt.Errorf("couldn't make the paper of entry %d: %w", it.subject, err)
-	}
-	if it.ask {
-		found, err := s.find(ctx, job.Name)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			it.ref = &found[len(found)-1]
-			return nil
-		}
-		if !s.remembers(it, status) {
-			s.finish(ctx, till.PaperUnknown{Subject: it.subject, Copy: it.copy})
-			return nil
-		}
-	}
-	if it.since.IsZero() {
-		it.since = s.cfg.Now()
-	}
-	it.ask = true // from here on an answer that is lost leaves a job that may exist
-	call, cancel := context.WithTimeout(ctx, s.cfg.CallMax)
-	defer cancel()
-	ref, err := s.cfg.Printer.Submit(call, job)
-	if err != nil {
-		return fmt.Errorf("couldn't submit job %s: %w", job.Name, err)
-	}
-	it.ref = &ref
-	return nil
-}
-
-func (s *Spool) find(ctx context.Context, name string) ([]hardware.JobRef, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallMax)
-	defer cancel()
-	found, err := s.cfg.Printer.Find(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't look for job %s: %w", name, err)
-	}
-	return found, nil
-}
-
-// remembers reports whether the printer has been up since before the copy could
-// first have been submitted: then its not knowing the job means that it never had it.
-// Up-times are whole seconds, rounded either way, and the clock may have been set a
-// little: in doubt the printer counts as having forgotten.
-func (s *Spool) remembers(it *item, status hardware.PrinterStatus) bool {
-	return s.cfg.Now().Add(upTimeDoubt - status.UpTime).Before(it.since)
 }
 
 func (s *Spool) finish(ctx context.Context, ev till.Event) {

@@ -27,9 +27,16 @@ type printer struct {
 	offline   bool
 	refusing  bool // answers, takes no job
 	stopped   bool
-	deaf      bool // its answers to Submit are lost
+	simple    bool            // takes a job only with its document
+	lost      map[string]bool // the next answer to that call is lost
+	late      bool            // the job of the next lost Create or Submit comes to be by arrive
+	coming    []hardware.JobStatus
 	amnesiac  bool // forgets each job's number, not its name
 	paper     hardware.PaperState
+	full      bool // takes no document
+	counts    bool // says of a job how many documents it has
+	next      int32
+	cancels   int
 	jobs      []hardware.JobStatus
 	submitted []string // every name, in order
 	papers    []string // what came out
@@ -39,32 +46,102 @@ func (p *printer) Status(context.Context) (hardware.PrinterStatus, error) {
 	if p.offline {
 		return hardware.PrinterStatus{}, errWire
 	}
-	return hardware.PrinterStatus{UpTime: p.now().Sub(p.up).Truncate(time.Second), Accepting: !p.refusing, Stopped: p.stopped, Paper: p.paper}, nil
+	return hardware.PrinterStatus{UpTime: p.now().Sub(p.up).Truncate(time.Second), Accepting: !p.refusing, Stopped: p.stopped, CreatesJobs: !p.simple, Paper: p.paper}, nil
+}
+
+// loses reports whether the answer to the call is lost, once.
+func (p *printer) loses(call string) bool {
+	lost := p.lost[call]
+	delete(p.lost, call)
+	return lost
+}
+
+// admit makes a job; one whose sender hears nothing may come to be later.
+func (p *printer) admit(name string, state hardware.JobState, call string) (hardware.JobRef, error) {
+	if p.offline || p.refusing {
+		return hardware.JobRef{}, fmt.Errorf("%w: %w", hardware.ErrNothingDone, errWire)
+	}
+	p.next++
+	is := hardware.JobStatus{Ref: hardware.JobRef{ID: p.next, Name: name}, State: state, Blank: state == hardware.JobIncoming && p.counts}
+	lost := p.loses(call)
+	if lost && p.late {
+		p.coming, p.late = append(p.coming, is), false
+	} else {
+		p.jobs = append(p.jobs, is)
+	}
+	if lost {
+		return hardware.JobRef{}, errWire
+	}
+	return is.Ref, nil
+}
+
+// arrive lets the jobs come to be that the printer took its time over.
+func (p *printer) arrive() { p.jobs, p.coming = append(p.jobs, p.coming...), nil }
+
+func (p *printer) Create(_ context.Context, job hardware.PrintJob) (hardware.JobRef, error) {
+	return p.admit(job.Name, hardware.JobIncoming, "create")
 }
 
 func (p *printer) Submit(_ context.Context, job hardware.PrintJob) (hardware.JobRef, error) {
-	if p.offline || p.refusing {
-		return hardware.JobRef{}, errWire
+	ref, err := p.admit(job.Name, hardware.JobPending, "submit")
+	if !errors.Is(err, hardware.ErrNothingDone) {
+		p.submitted = append(p.submitted, job.Name)
 	}
-	ref := hardware.JobRef{ID: int32(len(p.jobs) + 1), Name: job.Name}
-	p.jobs = append(p.jobs, hardware.JobStatus{Ref: ref, State: hardware.JobPending})
+	return ref, err
+}
+
+func (p *printer) job(ref hardware.JobRef) *hardware.JobStatus {
+	for i := range p.jobs {
+		if p.jobs[i].Ref == ref {
+			return &p.jobs[i]
+		}
+	}
+	return nil
+}
+
+func (p *printer) Send(_ context.Context, ref hardware.JobRef, job hardware.PrintJob) error {
+	is := p.job(ref)
+	if p.offline || p.full || is == nil || is.State != hardware.JobIncoming || ref.Name != job.Name {
+		return fmt.Errorf("%w: no such job, or it has its document", hardware.ErrNothingDone)
+	}
+	if p.loses("send before") {
+		return errWire // and nothing of it arrived
+	}
+	is.State, is.Blank = hardware.JobPending, false
 	p.submitted = append(p.submitted, job.Name)
-	if p.deaf {
-		return hardware.JobRef{}, errWire
+	if p.loses("send") {
+		return errWire
 	}
-	return ref, nil
+	return nil
+}
+
+func (p *printer) Cancel(_ context.Context, ref hardware.JobRef) error {
+	is := p.job(ref)
+	if is == nil || isEnd(is.State) {
+		return hardware.ErrNothingDone
+	}
+	is.State = hardware.JobCanceled
+	p.cancels++
+	return nil
+}
+
+// expire is the printer giving up the jobs whose document did not come.
+func (p *printer) expire() {
+	for i := range p.jobs {
+		if p.jobs[i].State == hardware.JobIncoming {
+			p.jobs[i].State = hardware.JobAborted
+		}
+	}
 }
 
 func (p *printer) JobStatus(_ context.Context, ref hardware.JobRef) (hardware.JobStatus, error) {
 	if p.offline || p.amnesiac {
 		return hardware.JobStatus{}, errWire
 	}
-	for _, j := range p.jobs {
-		if j.Ref == ref {
-			return j, nil
-		}
+	if is := p.job(ref); is != nil {
+		return *is, nil
 	}
-	return hardware.JobStatus{}, fmt.Errorf("no job %d", ref.ID)
+	return hardware.JobStatus{}, fmt.Errorf("%w: %d", hardware.ErrNoJob, ref.ID)
 }
 
 func (p *printer) Find(_ context.Context, name string) ([]hardware.JobRef, error) {
@@ -85,7 +162,7 @@ func (p *printer) work() {
 	for i := range p.jobs {
 		j := &p.jobs[i]
 		switch {
-		case j.State == hardware.JobCompleted || j.State == hardware.JobAborted || j.State == hardware.JobCanceled:
+		case isEnd(j.State) || j.State == hardware.JobIncoming:
 		case p.paper == hardware.PaperOut:
 			j.State = hardware.JobStopped
 		default:
@@ -124,7 +201,7 @@ func inShop(t *testing.T, busy bool, f func(s *shop)) {
 		if !busy {
 			close(s.free)
 		}
-		s.printer = &printer{now: time.Now, up: time.Now().Add(-time.Hour), paper: hardware.PaperFull}
+		s.printer = &printer{lost: map[string]bool{}, now: time.Now, up: time.Now().Add(-time.Hour), paper: hardware.PaperFull}
 		s.start(t, f)
 	})
 }
@@ -186,6 +263,19 @@ func (s *shop) wants(t *testing.T, events []till.Event, submitted ...string) {
 	}
 }
 
+// earlier is what the life before did of copy 1.
+func (p *printer) earlier(t *testing.T, what string) {
+	t.Helper()
+	job := hardware.PrintJob{Name: name1}
+	ref, err := p.Create(t.Context(), job)
+	if err == nil && what == "sent" {
+		err = p.Send(t.Context(), ref, job)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 var (
 	fine     = till.PrinterNow{Paper: hardware.PaperFull}
 	noPaper  = till.PrinterNow{Paper: hardware.PaperOut}
@@ -229,10 +319,9 @@ func TestPaperOutThenRefilled(t *testing.T) {
 
 func TestLostAnswerToSubmit(t *testing.T) {
 	inShop(t, false, func(s *shop) {
-		s.deaf = true
+		s.lost["send"] = true
 		s.spool.Print(7, 1)
 		synctest.Wait()
-		s.deaf = false
 		s.round()
 		s.round()
 		s.wants(t, []till.Event{fine, printed1}, name1)
@@ -261,11 +350,20 @@ func TestAskAfterAStart(t *testing.T) {
 		want   till.Event
 		papers int
 	}{
-		{"it is still printing", func(s *shop) { _, _ = s.Submit(t.Context(), hardware.PrintJob{Name: name1}) }, time.Minute, printed1, 1},
-		{"it came out meanwhile", func(s *shop) { _, _ = s.Submit(t.Context(), hardware.PrintJob{Name: name1}); s.work() }, time.Minute, printed1, 1},
-		{"it was never submitted, and the printer remembers", func(*shop) {}, time.Minute, printed1, 1},
-		{"the printer was restarted since", func(s *shop) { s.restart() }, time.Minute, unknown1, 0},
-		{"the printer's clock cannot tell", func(s *shop) { s.up = time.Now().Add(-time.Minute - 2*time.Second) }, time.Minute, unknown1, 0},
+		{"it is still printing", func(s *shop) { s.earlier(t, "sent") }, time.Hour, printed1, 1},
+		{"it came out meanwhile", func(s *shop) { s.earlier(t, "sent"); s.work() }, time.Hour, printed1, 1},
+		{"it was never submitted, and the printer remembers", func(*shop) {}, 50 * time.Second, printed1, 1},
+		{"it was never submitted, or the printer forgot it", func(*shop) {}, time.Minute, unknown1, 0},
+		{"the printer was restarted since", func(s *shop) { s.restart() }, 50 * time.Second, unknown1, 0},
+		{"the printer's clock cannot tell", func(s *shop) { s.up = time.Now().Add(-52 * time.Second) }, 50 * time.Second, unknown1, 0},
+		{"its job waits for the document", func(s *shop) { s.earlier(t, "created") }, 50 * time.Second, printed1, 1},
+		{"its job waits, in a printer just switched on", func(s *shop) { s.restart(); s.earlier(t, "created") }, 10 * time.Second, printed1, 1},
+		{"its job waits so long that another may be forgotten", func(s *shop) { s.earlier(t, "created") }, time.Minute, unknown1, 0},
+		{"its job was given up, and the printer counts no document", func(s *shop) { s.counts = true; s.earlier(t, "created"); s.expire() }, 50 * time.Second, printed1, 1},
+		{"its job was given up, and the printer does not count", func(s *shop) { s.earlier(t, "created"); s.expire() }, 50 * time.Second, unknown1, 0},
+		{"it was made twice, sent once", func(s *shop) { s.earlier(t, "sent"); s.earlier(t, "created") }, 50 * time.Second, printed1, 1},
+		{"the printer has Print-Job alone and knows nothing", func(s *shop) { s.simple = true }, 50 * time.Second, unknown1, 0},
+		{"the printer has Print-Job alone and knows the job", func(s *shop) { s.simple = true; s.earlier(t, "sent") }, 50 * time.Second, printed1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inShop(t, false, func(s *shop) {
