@@ -38,7 +38,60 @@ type PrinterStatus struct {
 	Stopped     bool
 	CreatesJobs bool
 	Paper       PaperState
+	Faults      PrinterFaults
 	Reasons     []string
+}
+
+// PrinterFault names what keeps a printer from printing. The numbers appear in the
+// log; they are only ever appended.
+type PrinterFault uint8
+
+// The faults of a printer.
+const (
+	PrinterPaperOut    PrinterFault = 1
+	PrinterJam         PrinterFault = 2
+	PrinterDoorOpen    PrinterFault = 3
+	PrinterTonerOut    PrinterFault = 4 // or another of its supplies
+	PrinterUnreachable PrinterFault = 5 // it does not answer
+	PrinterFailure     PrinterFault = 6 // it answers and does not print, and none of the above
+	printerFaultLast                = PrinterFailure
+)
+
+// String returns the fault's keyword.
+func (f PrinterFault) String() string {
+	names := [...]string{"none", "paper-out", "jam", "door-open", "toner-out", "unreachable", "failure"}
+	if int(f) < len(names) {
+		return names[f]
+	}
+	return "unknown-fault"
+}
+
+// PrinterFaults is a set of faults.
+type PrinterFaults uint8
+
+// With returns the set with the faults given; a number that is none is left out.
+func (s PrinterFaults) With(faults ...PrinterFault) PrinterFaults {
+	for _, f := range faults {
+		if f >= PrinterPaperOut && f <= printerFaultLast {
+			s |= 1 << f
+		}
+	}
+	return s
+}
+
+// Without returns the set less the fault.
+func (s PrinterFaults) Without(f PrinterFault) PrinterFaults { return s &^ PrinterFaults(0).With(f) }
+
+// Has reports whether the fault is in the set.
+func (s PrinterFaults) Has(f PrinterFault) bool { return s != s.Without(f) }
+
+// AllPrinterFaults lists every fault that there is, in order.
+func AllPrinterFaults() []PrinterFault {
+	var all []PrinterFault
+	for f := PrinterPaperOut; f <= printerFaultLast; f++ {
+		all = append(all, f)
+	}
+	return all
 }
 
 // PrintJob is one document to print. Name is the caller's own key: it is how a

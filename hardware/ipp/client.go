@@ -178,6 +178,10 @@ func (c *Client) Status(ctx context.Context) (hardware.PrinterStatus, error) {
 		s.Reasons = bareReasons(reasons.Texts())
 		s.Paper = paperOf(s.Reasons)
 	}
+	s.Faults = faultsOf(s.Reasons)
+	if s.Faults == 0 && (s.Stopped || !s.Accepting) {
+		s.Faults = s.Faults.With(hardware.PrinterFailure)
+	}
 	return s, nil
 }
 
@@ -194,6 +198,23 @@ func bareReasons(reasons []string) []string {
 		}
 	}
 	return out
+}
+
+// faultsOf maps the reasons that need somebody to come (LEDGER.md §6.2, kind 18).
+func faultsOf(reasons []string) (f hardware.PrinterFaults) {
+	for _, r := range reasons {
+		switch r {
+		case "media-empty", "media-needed", "input-tray-missing":
+			f = f.With(hardware.PrinterPaperOut)
+		case "media-jam":
+			f = f.With(hardware.PrinterJam)
+		case "door-open", "cover-open", "interlock-open":
+			f = f.With(hardware.PrinterDoorOpen)
+		case "toner-empty", "marker-supply-empty", "marker-waste-full", "developer-empty", "opc-life-over":
+			f = f.With(hardware.PrinterTonerOut)
+		}
+	}
+	return f
 }
 
 func paperOf(reasons []string) hardware.PaperState {

@@ -55,21 +55,27 @@ func printerGroup(reasons ...string) Group {
 }
 
 func TestStatusTellsThePaper(t *testing.T) {
+	other := []hardware.PrinterFault{hardware.PrinterFailure} // it is stopped and does not say why
 	for _, c := range []struct {
 		reasons []string
 		want    hardware.PaperState
 		bare    []string
+		faults  []hardware.PrinterFault
 	}{
-		{nil, hardware.PaperUnknown, nil},
-		{[]string{"none"}, hardware.PaperFull, nil},
-		{[]string{"toner-low-report"}, hardware.PaperFull, []string{"toner-low"}},
-		{[]string{"media-low-warning"}, hardware.PaperLow, []string{"media-low"}},
-		{[]string{"media-empty-error", "media-needed-error"}, hardware.PaperOut, []string{"media-empty", "media-needed"}},
-		{[]string{"input-tray-missing"}, hardware.PaperOut, []string{"input-tray-missing"}},
-		{[]string{"media-empty-error", "media-jam-error"}, hardware.PaperJammed, []string{"media-empty", "media-jam"}},
+		{nil, hardware.PaperUnknown, nil, other},
+		{[]string{"none"}, hardware.PaperFull, nil, other},
+		{[]string{"toner-low-report"}, hardware.PaperFull, []string{"toner-low"}, other},
+		{[]string{"media-low-warning"}, hardware.PaperLow, []string{"media-low"}, other},
+		{[]string{"media-empty-error", "media-needed-error"}, hardware.PaperOut, []string{"media-empty", "media-needed"}, []hardware.PrinterFault{1}},
+		{[]string{"input-tray-missing"}, hardware.PaperOut, []string{"input-tray-missing"}, []hardware.PrinterFault{1}},
+		{[]string{"media-empty-error", "media-jam-error"}, hardware.PaperJammed, []string{"media-empty", "media-jam"}, []hardware.PrinterFault{1, 2}},
+		{[]string{"cover-open-warning"}, hardware.PaperFull, []string{"cover-open"}, []hardware.PrinterFault{3}},
+		{[]string{"door-open-error", "toner-empty-error"}, hardware.PaperFull, []string{"door-open", "toner-empty"}, []hardware.PrinterFault{3, 4}},
+		{[]string{"marker-supply-empty"}, hardware.PaperFull, []string{"marker-supply-empty"}, []hardware.PrinterFault{4}},
+		{[]string{"paused"}, hardware.PaperFull, []string{"paused"}, other},
 	} {
 		s, err := saying(t, StatusOK, printerGroup(c.reasons...)).Status(t.Context())
-		if err != nil || s.Paper != c.want || !slices.Equal(s.Reasons, c.bare) || !s.Stopped || !s.Accepting {
+		if err != nil || s.Paper != c.want || !slices.Equal(s.Reasons, c.bare) || s.Faults != hardware.PrinterFaults(0).With(c.faults...) || !s.Stopped || !s.Accepting {
 			t.Errorf("%q: %+v, %v, want paper %d", c.reasons, s, err, c.want)
 		}
 	}

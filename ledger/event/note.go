@@ -142,7 +142,7 @@ const (
 )
 
 // DeviceFault says that a device stopped working for a reason, or works again.
-// Fault numbers are those of package hardware.
+// Fault numbers are those of package hardware, the device's own; any may come (LEDGER.md §6.2).
 type DeviceFault struct {
 	Device  Device `cbor:"0,keyasint"`
 	Fault   uint8  `cbor:"1,keyasint"`

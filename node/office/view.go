@@ -77,7 +77,7 @@ type Kiosk struct {
 	Heard     Heard
 	EverHeard bool
 	Connected bool
-	Fault     string // keyword of the device fault that is open, if any
+	Fault     string // keywords of the device faults that are open, if any
 }
 
 // Snapshot is what the page shows.
@@ -115,7 +115,7 @@ type machine struct {
 	taken       ledger.Paise
 	questions   int
 	lastMs      uint64
-	faults      map[uint8]bool
+	faults      map[event.DeviceFault]bool // open ones, by device and number
 	log         ledger.LogID
 	opened      bool
 }
@@ -183,7 +183,7 @@ func (v *View) refresh() error {
 func (v *View) machine(slot uint32) *machine {
 	m := v.machines[slot]
 	if m == nil {
-		m = &machine{notes: map[ledger.Paise]int{}, faults: map[uint8]bool{}}
+		m = &machine{notes: map[ledger.Paise]int{}, faults: map[event.DeviceFault]bool{}}
 		v.machines[slot] = m
 	}
 	return m
@@ -242,7 +242,7 @@ func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body even
 		m.inBox += b.Value
 		m.notes[b.Value]++
 	case *event.DeviceFault:
-		m.faults[b.Fault] = !b.Cleared
+		m.fault(b)
 	case *event.PaymentCommitted:
 		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Tendered: b.Tendered, Applied: b.Applied, Surplus: b.Surplus})
 	case *event.SlipIssued:
@@ -307,11 +307,7 @@ func (v *View) kiosk(slot uint32, m *machine) Kiosk {
 	if m.lastMs > 0 {
 		k.LastEntry = time.UnixMilli(int64(m.lastMs))
 	}
-	for fault, open := range m.faults {
-		if open && (k.Fault == "" || faultWord(fault) < k.Fault) {
-			k.Fault = faultWord(fault)
-		}
-	}
+	k.Fault = faultWords(m.faults)
 	k.Heard, k.EverHeard = v.network.LastHeard(m.log)
 	return k
 }

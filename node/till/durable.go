@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"rasid/hardware"
 	"rasid/ledger"
 	"rasid/ledger/event"
 )
@@ -85,6 +86,7 @@ type durable struct {
 	subjects map[uint64]*Settled // of papers still owed, and of the last sale
 	last     []uint64            // subjects of the last sale that ended
 	paid     map[event.BillKey]paidBill
+	faulty   hardware.PrinterFaults // of the printer, as the log has them
 }
 
 // paidBill is what this kiosk has taken for a bill.
@@ -128,6 +130,8 @@ func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body even
 		d.settle(index, leaf, body, b.Bill)
 	case *event.PrintIntent, *event.Printed:
 		d.applyPaper(t, body)
+	case *event.DeviceFault:
+		d.applyFault(b)
 	default:
 		return d.applyNote(index, leaf, body)
 	}

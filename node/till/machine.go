@@ -41,6 +41,8 @@ type Machine struct {
 
 	acceptor acceptorView
 	printer  PrinterNow
+	heard    bool // of the printer, since the start
+	faults   faultBudget
 }
 
 type acceptorView struct {
@@ -127,12 +129,12 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 	m.now = now
 	switch e := ev.(type) {
 	case Tick:
-		return m.tick()
+		return then(m.printerFaults(), m.tick())
 	case hardware.AcceptorEvent:
 		return m.device(e)
 	case PrinterNow:
-		m.printer = e
-		return Out{}
+		m.printer, m.heard = e, true
+		return m.printerFaults()
 	case PaperPrinted:
 		return m.paperPrinted(e)
 	case PaperUnknown:

@@ -177,7 +177,10 @@ func (r *rough) trouble(w *world) Event {
 		return hardware.AcceptorOffline{}
 	case 1:
 		r.printers = true
-		return []Event{PrinterNow{Paper: hardware.PaperOut}, PrinterNow{Offline: true}}[w.rnd.IntN(2)]
+		var none hardware.PrinterFaults
+		return []Event{
+			PrinterNow{Paper: hardware.PaperOut, Faults: none.With(hardware.PrinterPaperOut)}, PrinterNow{Offline: true, Faults: none.With(hardware.PrinterUnreachable)},
+		}[w.rnd.IntN(2)]
 	case 2:
 		r.full = true
 		return hardware.AcceptorFault{Fault: hardware.FaultStackerFull}

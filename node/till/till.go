@@ -154,6 +154,7 @@ type (
 	PrinterNow struct {
 		Paper   hardware.PaperState
 		Offline bool
+		Faults  hardware.PrinterFaults
 	}
 )
 

@@ -53,6 +53,7 @@ type View struct {
 	Checking  bool // the acceptor does not answer yet, or a note is being asked after
 	Bounced   Problem
 	Fault     hardware.Fault
+	Printer   PrinterNow
 	PartOK    bool // PayPart is offered
 	Papers    []Paper
 	Claims    []ledger.Paise // notes in doubt in the open sale
@@ -63,7 +64,7 @@ type View struct {
 func (m *Machine) View() View {
 	v := View{
 		Seq: m.seq, Step: m.step, Language: m.language, Typed: m.typed, Problem: m.problem, Closed: m.outOfService(),
-		Moving: m.acceptor.moving, Checking: m.acceptor.ready == nil, Bounced: m.acceptor.bounced, Fault: m.acceptor.fault,
+		Moving: m.acceptor.moving, Checking: m.acceptor.ready == nil, Bounced: m.acceptor.bounced, Fault: m.acceptor.fault, Printer: m.printer,
 	}
 	if v.Language == 0 {
 		v.Language = event.Hindi

@@ -139,7 +139,10 @@ func (s *Spool) Run(ctx context.Context) error {
 // round looks at the printer and moves the first paper on as far as it goes.
 func (s *Spool) round(ctx context.Context) error {
 	status, err := s.status(ctx)
-	s.report(ctx, till.PrinterNow{Paper: status.Paper, Offline: err != nil || idle(status)})
+	if err != nil {
+		status.Faults = status.Faults.With(hardware.PrinterUnreachable)
+	}
+	s.report(ctx, till.PrinterNow{Paper: status.Paper, Offline: err != nil || idle(status), Faults: status.Faults})
 	if err != nil {
 		return err
 	}

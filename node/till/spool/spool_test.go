@@ -279,7 +279,7 @@ func (p *printer) earlier(t *testing.T, what string) {
 var (
 	fine     = till.PrinterNow{Paper: hardware.PaperFull}
 	noPaper  = till.PrinterNow{Paper: hardware.PaperOut}
-	unheard  = till.PrinterNow{Offline: true}
+	unheard  = till.PrinterNow{Offline: true, Faults: hardware.PrinterFaults(0).With(hardware.PrinterUnreachable)}
 	printed1 = till.PaperPrinted{Subject: 7, Copy: 1}
 	unknown1 = till.PaperUnknown{Subject: 7, Copy: 1}
 )
