@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -44,39 +43,18 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	mux.HandleFunc("GET /readyz", k.ready)
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	gauge := func(name, help string, f func() float64) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
-	}
-	gauge("kiosk_log_entries", "Entries in the kiosk's own log.", func() float64 { return float64(k.writer.Size()) })
-	gauge("kiosk_unsent_entries", "Entries that the office is not known to hold.", func() float64 { return float64(k.standing().Unsent) })
-	gauge("kiosk_last_sync_timestamp_seconds", "When the office was last heard of, 0 for never.", func() float64 {
-		if h := k.standing().Heard; !h.IsZero() {
-			return float64(h.Unix())
-		}
-		return 0
-	})
-	gauge("kiosk_peers", "Machines connected now.", func() float64 { return float64(len(k.host.Status().Peers)) })
-	gauge("kiosk_dues_age_seconds", "Age of the oldest dues in use, -1 without any.", func() float64 {
-		at, ok := k.catalogue.AsOf()
-		if !ok {
-			return -1
-		}
-		return time.Since(at).Seconds()
-	})
-	gauge("kiosk_ready", "1 when a sale can begin.", func() float64 {
-		if len(k.reasons()) == 0 {
-			return 1
-		}
-		return 0
-	})
+	r.MustRegister(kioskMetrics{k.measure})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 }
 
 // reasons are the keys of why no sale can begin.
 func (k *kiosk) reasons() []string {
 	reasons := []string{}
-	v, _, _ := k.till.View()
-	if v.Closed.Key != "" {
+	v, version, _ := k.till.View()
+	switch {
+	case version == 0: // the till has not read its log yet, nor heard of any device
+		reasons = append(reasons, "kiosk.out.acceptor")
+	case v.Closed.Key != "":
 		reasons = append(reasons, v.Closed.Key)
 	}
 	if _, ok := k.catalogue.AsOf(); !ok {

@@ -121,13 +121,7 @@ func (o *office) servePage(ctx context.Context, out io.Writer) error {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{\"ready\":true}\n")) })
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	gauge := func(name, help string, f func(view.Snapshot) float64) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return f(o.view.Snapshot()) }))
-	}
-	gauge("office_kiosks", "Kiosks known.", func(s view.Snapshot) float64 { return float64(len(s.Kiosks)) })
-	gauge("office_payments", "Payments and credit slips held.", func(s view.Snapshot) float64 { return float64(s.Count) })
-	gauge("office_cash_box_paise", "Money in all cash boxes, in paise.", func(s view.Snapshot) float64 { return float64(s.InBoxes) })
-	gauge("office_questions_open", "Open questions.", func(s view.Snapshot) float64 { return float64(s.Questions) })
+	r.MustRegister(officeMetrics{snapshot: o.view.Snapshot, now: time.Now})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	mux.Handle("/", o.page)
 	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {

@@ -87,6 +87,7 @@ type durable struct {
 	last     []uint64            // subjects of the last sale that ended
 	paid     map[event.BillKey]paidBill
 	faulty   hardware.PrinterFaults // of the printer, as the log has them
+	figures  Figures
 }
 
 // paidBill is what this kiosk has taken for a bill.
@@ -98,7 +99,7 @@ type paidBill struct {
 }
 
 func newDurable() durable {
-	return durable{subjects: map[uint64]*Settled{}, paid: map[event.BillKey]paidBill{}}
+	return durable{subjects: map[uint64]*Settled{}, paid: map[event.BillKey]paidBill{}, figures: Figures{Box: map[ledger.Paise]uint64{}}}
 }
 
 // apply folds one durable entry. Entries that are none of the till's business
@@ -133,8 +134,11 @@ func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body even
 	case *event.DeviceFault:
 		d.applyFault(b)
 	default:
-		return d.applyNote(index, leaf, body)
+		if err := d.applyNote(index, leaf, body); err != nil {
+			return err
+		}
 	}
+	d.count(body)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -85,6 +86,7 @@ type Till struct {
 	view    View          // guarded by mu
 	version uint64        // guarded by mu
 	changed chan struct{} // guarded by mu: closed at the next change
+	figures Figures       // guarded by mu
 }
 
 type request struct {
@@ -253,6 +255,8 @@ func (t *Till) publish() {
 	v := t.m.View()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.figures = t.m.figures
+	t.figures.Box = maps.Clone(t.m.figures.Box)
 	if t.version > 0 && reflect.DeepEqual(v, t.view) {
 		return
 	}
