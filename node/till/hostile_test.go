@@ -418,17 +418,23 @@ func TestObstacles(t *testing.T) {
 	}
 }
 
+// nine is the account of acceptor 9 with so many notes stacked in its life.
+func nine(stacked uint32, reports ...hardware.AcceptorEvent) hardware.AcceptorReady {
+	return hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}, Counters: hardware.NoteCounters{Stacked: stacked}, Reports: reports}
+}
+
+func (b *bench) cash(want ledger.Paise) {
+	b.t.Helper()
+	if got := b.books().Balances["Assets:Cash:K1"]; got != want {
+		b.t.Errorf("cash %d in the books, %d in the box", got, want)
+	}
+}
+
 // The first note of a device may be one that nobody asked for, with the kiosk dying
 // right after it is written down, or before: it is counted once, whatever the device
 // says of itself afterwards.
 func TestFirstNoteOfADeviceIsCountedOnce(t *testing.T) {
 	again := hardware.NoteCredited{Channel: 5, ValuePaise: 200_00, PowerUp: true}
-	cash := func(t *testing.T, b *bench, want ledger.Paise) {
-		t.Helper()
-		if got := b.books().Balances["Assets:Cash:K1"]; got != want {
-			t.Errorf("cash %d in the books, %d in the box", got, want)
-		}
-	}
 	for _, c := range []struct {
 		name      string
 		stacked   uint32 // in its life, before the note
@@ -440,9 +446,6 @@ func TestFirstNoteOfADeviceIsCountedOnce(t *testing.T) {
 		{"a new device that does not count it", 0, 0, false},
 		{"a device in another's place", 100, 1, true},
 	} {
-		account := func(stacked uint32, reports ...hardware.AcceptorEvent) hardware.AcceptorReady {
-			return hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}, Counters: hardware.NoteCounters{Stacked: stacked}, Reports: reports}
-		}
 		start := func(t *testing.T) *bench {
 			b := &bench{world: newWorld(1, 0), t: t}
 			b.restart()
@@ -453,31 +456,31 @@ func TestFirstNoteOfADeviceIsCountedOnce(t *testing.T) {
 		}
 		t.Run(c.name+", reported live", func(t *testing.T) {
 			b := start(t)
-			b.step(account(c.stacked))
+			b.step(nine(c.stacked))
 			b.step(hardware.NoteCredited{Channel: 5, ValuePaise: 200_00})
 			b.restart()
-			b.step(account(c.stacked+c.counted, again))
-			b.step(account(c.stacked+c.counted, again))
-			cash(t, b, 200_00)
+			b.step(nine(c.stacked+c.counted, again))
+			b.step(nine(c.stacked+c.counted, again))
+			b.cash(200_00)
 			if c.counted == 0 {
 				return // the next note's count may as well be this one's, come late
 			}
-			b.step(account(c.stacked+2, again))
-			cash(t, b, 400_00)
+			b.step(nine(c.stacked+2, again))
+			b.cash(400_00)
 		})
 		t.Run(c.name+", reported at its first start", func(t *testing.T) {
 			b := start(t)
-			b.step(account(c.stacked+c.counted, again))
+			b.step(nine(c.stacked+c.counted, again))
 			b.restart()
-			b.step(account(c.stacked+c.counted, again))
-			cash(t, b, 200_00)
+			b.step(nine(c.stacked+c.counted, again))
+			b.cash(200_00)
 		})
 		t.Run(c.name+", the report lost with the kiosk", func(t *testing.T) {
 			b := start(t)
-			b.step(account(c.stacked))
+			b.step(nine(c.stacked))
 			b.restart()
 			n := len(b.log)
-			b.step(account(c.stacked + 1))
+			b.step(nine(c.stacked + 1))
 			if all := b.bodies(n); len(all) != 1 || all[0].Kind() != event.KindNoteOrphaned {
 				t.Errorf("one note more in the box than when the device was first seen: %v", all)
 			}
