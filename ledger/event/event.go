@@ -23,6 +23,7 @@ const (
 	KindNoteStacked      ledger.Kind = 12
 	KindNoteReturned     ledger.Kind = 13
 	KindNoteUnresolved   ledger.Kind = 14
+	KindAcceptorSeen     ledger.Kind = 16
 	KindNoteOrphaned     ledger.Kind = 17
 	KindDeviceFault      ledger.Kind = 18
 	KindPaymentCommitted ledger.Kind = 30
@@ -72,6 +73,8 @@ func newBody(k ledger.Kind) Body {
 
 func newLaterBody(k ledger.Kind) Body {
 	switch k {
+	case KindAcceptorSeen:
+		return &AcceptorSeen{}
 	case KindDeviceFault:
 		return &DeviceFault{}
 	case KindPaymentCommitted:

@@ -114,6 +114,18 @@ func (b *NoteUnresolved) check() error {
 	return nil
 }
 
+// AcceptorSeen says that the log meets an acceptor, with its counters as they are:
+// what they count from here on is this log's to account for. It is durable before the
+// acceptor may take a note, and posts nothing.
+type AcceptorSeen struct {
+	Serial   uint32   `cbor:"0,keyasint"`
+	Counters Counters `cbor:"1,keyasint"`
+}
+
+// Kind returns KindAcceptorSeen.
+func (*AcceptorSeen) Kind() ledger.Kind { return KindAcceptorSeen }
+func (*AcceptorSeen) check() error      { return nil }
+
 // NoteOrphaned says that the acceptor took a note that no open intent accounts
 // for: money in the box that is nobody's yet. Value 0 means not known.
 type NoteOrphaned struct {

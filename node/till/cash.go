@@ -116,8 +116,12 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	if m.sale != nil {
 		paid, _ = m.sale.stacked()
 	}
-	if f := resolve(open, m.base, m.excess, e); len(f) > 0 {
-		out.Draft = fixed(f...)
+	known := m.accountOf(e.Identity.Serial)
+	if known == nil { // durable before the first note: an orphan is compared with it
+		out.Draft = fixed(&event.AcceptorSeen{Serial: e.Identity.Serial, Counters: counters(e.Counters)})
+	}
+	if f := resolve(open, known, e); len(f) > 0 {
+		out.Draft = both(out.Draft, fixed(f...))
 		if _, stacked := f[0].(*event.NoteStacked); stacked {
 			paid += open.value
 		}
@@ -173,6 +177,9 @@ func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
 func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	value := ledger.Paise(e.ValuePaise)
 	if m.sale == nil || m.step != StepCash || m.sale.openNote() != nil || !m.takes(e) {
+		return Out{Commands: []Command{ReturnNote{}}}
+	}
+	if m.acceptor.closing { // it was fed before: by a citizen whose sale may have ended
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	paid, notes := m.sale.stacked()

@@ -2,6 +2,7 @@ package till
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rasid/hardware"
@@ -79,15 +80,41 @@ type Settled struct {
 // durable is all that the machine must know over a restart: a fold of the own log.
 type durable struct {
 	sale     *sale
-	lastNote *note  // newest note of any sale
-	base     *note  // what the counters are compared with: it, or what was last written down of them
-	excess   uint32 // notes taken since base that orphans account for, base among them; 0 for none
+	lastNote *note      // newest note of any sale
+	accounts []*account // of acceptors, the one last written about at the end
 	papers   []*paper
 	subjects map[uint64]*Settled // of papers still owed, and of the last sale
 	last     []uint64            // subjects of the last sale that ended
 	paid     map[event.BillKey]paidBill
 	faulty   hardware.PrinterFaults // of the printer, as the log has them
 	figures  Figures
+}
+
+// account is what the log says of one acceptor's counters: what a later account of
+// its own is compared with. Counters are never compared across devices.
+type account struct {
+	base   *note  // the newest note of it, or what was last written down of its counters
+	excess uint32 // notes taken since base that orphans account for, base among them; 0 for none
+}
+
+// accountOf returns what the log knows of an acceptor, nil for one that is new to it.
+func (d *durable) accountOf(serial uint32) *account {
+	for _, a := range d.accounts {
+		if a.base.serial == serial {
+			return a
+		}
+	}
+	return nil
+}
+
+// compareWith starts an acceptor's account anew from base. Beyond acceptorsMax the one
+// not written about for longest is forgotten: it is new when it comes back.
+func (d *durable) compareWith(base *note) {
+	d.accounts = slices.DeleteFunc(d.accounts, func(a *account) bool { return a.base.serial == base.serial })
+	if len(d.accounts) == acceptorsMax {
+		d.accounts = d.accounts[1:]
+	}
+	d.accounts = append(d.accounts, &account{base: base})
 }
 
 // paidBill is what this kiosk has taken for a bill.
@@ -191,7 +218,8 @@ func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) err
 		}
 		n := &note{index: index, value: b.Value, serial: b.Serial, counters: b.Counters}
 		d.sale.notes = append(d.sale.notes, n)
-		d.lastNote, d.base, d.excess = n, n, 0
+		d.lastNote = n
+		d.compareWith(n)
 	case *event.StackIntent:
 		return d.move(index, b.Note, noteIntended)
 	case *event.NoteStacked:
@@ -204,9 +232,11 @@ func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) err
 		}
 		if n := d.lastNote; b.Reason != event.DoubtOtherDevice {
 			// The question covers what the counters showed: it is no news later.
-			d.base, d.excess = &note{serial: n.serial, counters: b.Counters, state: noteReturned}, 0
+			d.compareWith(&note{serial: n.serial, counters: b.Counters, state: noteReturned})
 		}
 		d.settle(index, leaf, body, nil)
+	case *event.AcceptorSeen:
+		d.compareWith(&note{serial: b.Serial, counters: b.Counters, state: noteReturned})
 	case *event.NoteOrphaned:
 		d.applyOrphan(b)
 	}
@@ -221,16 +251,17 @@ func (d *durable) applyOrphan(b *event.NoteOrphaned) {
 	if b.Counters != (event.Counters{}) {
 		before := b.Counters
 		before.Stacked--
-		d.base, d.excess = &note{serial: b.Serial, counters: before, state: noteStacked}, 0
+		d.compareWith(&note{serial: b.Serial, counters: before, state: noteStacked})
 		return
 	}
-	if d.base == nil || d.base.serial != b.Serial {
-		return // nothing of this device to compare with
+	a := d.accountOf(b.Serial)
+	if a == nil {
+		return // no acceptor had answered when it was written
 	}
-	if d.excess == 0 && d.base.state == noteStacked {
-		d.excess = 1
+	if a.excess == 0 && a.base.state == noteStacked {
+		a.excess = 1
 	}
-	d.excess++
+	a.excess++
 }
 
 // move closes or advances the open note. A note is settled at most once.

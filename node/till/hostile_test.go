@@ -417,3 +417,148 @@ func TestObstacles(t *testing.T) {
 		})
 	}
 }
+
+// nine is the account of acceptor 9 with so many notes stacked in its life.
+func nine(stacked uint32, reports ...hardware.AcceptorEvent) hardware.AcceptorReady {
+	return hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}, Counters: hardware.NoteCounters{Stacked: stacked}, Reports: reports}
+}
+
+func (b *bench) cash(want ledger.Paise) {
+	b.t.Helper()
+	if got := b.books().Balances["Assets:Cash:K1"]; got != want {
+		b.t.Errorf("cash %d in the books, %d in the box", got, want)
+	}
+}
+
+// The first note of a device may be one that nobody asked for, with the kiosk dying
+// right after it is written down, or before: it is counted once, whatever the device
+// says of itself afterwards.
+func TestFirstNoteOfADeviceIsCountedOnce(t *testing.T) {
+	again := hardware.NoteCredited{Channel: 5, ValuePaise: 200_00, PowerUp: true}
+	for _, c := range []struct {
+		name      string
+		stacked   uint32 // in its life, before the note
+		counted   uint32 // 0 for a firmware that does not count the note
+		otherLast bool   // the kiosk knows another device
+	}{
+		{"a device with a past", 100, 1, false},
+		{"a new device", 0, 1, false},
+		{"a new device that does not count it", 0, 0, false},
+		{"a device in another's place", 100, 1, true},
+	} {
+		start := func(t *testing.T) *bench {
+			b := &bench{world: newWorld(1, 0), t: t}
+			b.restart()
+			if c.otherLast {
+				b.step(hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 8, Notes: testNotes}})
+			}
+			return b
+		}
+		t.Run(c.name+", reported live", func(t *testing.T) {
+			b := start(t)
+			b.step(nine(c.stacked))
+			b.step(hardware.NoteCredited{Channel: 5, ValuePaise: 200_00})
+			b.restart()
+			b.step(nine(c.stacked+c.counted, again))
+			b.step(nine(c.stacked+c.counted, again))
+			b.cash(200_00)
+			if c.counted == 0 {
+				return // the next note's count may as well be this one's, come late
+			}
+			b.step(nine(c.stacked+2, again))
+			b.cash(400_00)
+		})
+		t.Run(c.name+", reported at its first start", func(t *testing.T) {
+			b := start(t)
+			b.step(nine(c.stacked+c.counted, again))
+			b.restart()
+			b.step(nine(c.stacked+c.counted, again))
+			b.cash(200_00)
+		})
+		t.Run(c.name+", the report lost with the kiosk", func(t *testing.T) {
+			b := start(t)
+			b.step(nine(c.stacked))
+			b.restart()
+			n := len(b.log)
+			b.step(nine(c.stacked + 1))
+			if all := b.bodies(n); len(all) != 1 || all[0].Kind() != event.KindNoteOrphaned {
+				t.Errorf("one note more in the box than when the device was first seen: %v", all)
+			}
+		})
+	}
+}
+
+// A device that was away keeps what the log knows of it: what it says once more of its
+// last note is no news.
+func TestDeviceThatComesBack(t *testing.T) {
+	b := newBench(t)
+	b.open(benchBill(1264_00))
+	b.feed(6, 0)
+	other := hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 8, Notes: testNotes}, Counters: hardware.NoteCounters{Stacked: 7}}
+	b.step(other)
+	n := len(b.log)
+	b.restart()
+	b.ready(1, hardware.NoteCredited{Channel: 6, ValuePaise: 500_00, PowerUp: true})
+	b.step(other)
+	b.ready(1)
+	b.silentFrom(n, "devices whose counters are as they were")
+	b.ready(2)
+	if len(b.bodies(n)) != 1 {
+		t.Error("a note that nobody accounts for is not noticed")
+	}
+}
+
+// A log remembers few devices: the one not seen for longest is new when it returns.
+func TestDevicesAreFew(t *testing.T) {
+	b := newBench(t)
+	for serial := range uint32(1000) {
+		b.step(hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 100 + serial}})
+	}
+	if len(b.m.accounts) != acceptorsMax {
+		t.Errorf("%d devices are remembered, want %d", len(b.m.accounts), acceptorsMax)
+	}
+	n := len(b.log)
+	b.step(hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 1099}})
+	b.silentFrom(n, "the newest device")
+	b.ready(5)
+	if all := b.bodies(n); len(all) != 1 || all[0].Kind() != event.KindAcceptorSeen {
+		t.Errorf("a device that is forgotten: %v", all)
+	}
+}
+
+// Before the acceptor is opened for the first time, its counters are durable.
+func TestSeenBeforeItIsOpened(t *testing.T) {
+	b := newBench(t)
+	b.open(benchBill(1264_00))
+	b.step(hardware.AcceptorOffline{})
+	out := b.m.Step(b.now, hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 10, Notes: testNotes}, Counters: hardware.NoteCounters{Stacked: 3}})
+	if len(out.Commands) != 1 || out.Draft == nil {
+		t.Fatalf("a new device amid a sale: %+v", out)
+	}
+	want := &event.AcceptorSeen{Serial: 10, Counters: event.Counters{Stacked: 3}}
+	if all := out.Draft(0); len(all) != 1 || !reflect.DeepEqual(all[0], want) {
+		t.Errorf("durable before the acceptor is opened: %+v, want %+v", all, want)
+	}
+}
+
+// A note that comes to escrow while the acceptor is still to be closed is not of the
+// sale on the screen: it goes back, whoever stands there by then.
+func TestNoteBehindAClosedSaleGoesBack(t *testing.T) {
+	b := newBench(t)
+	b.open(benchBill(1264_00))
+	b.step(hardware.AcceptorFault{Fault: hardware.FaultJamSafe}) // with the note on its way to escrow
+	b.step(Cancel{})
+	b.now = b.now.Add(acceptorPatience)
+	b.step(Tick{})
+	b.at(StepLanguage)
+	b.step(hardware.AcceptorFault{Fault: hardware.FaultJamSafe, Cleared: true})
+	if c := b.escrow(6, 0); !reflect.DeepEqual(c, []Command{ReturnNote{}}) {
+		t.Errorf("after the sale: %v", c)
+	}
+	b.open(benchBill(1264_00))
+	if c := b.escrow(6, 0); !reflect.DeepEqual(c, []Command{ReturnNote{}}) {
+		t.Errorf("in the next citizen's sale: %v", c)
+	}
+	b.step(hardware.AcceptorDisabled{})
+	b.feed(6, 0)
+}

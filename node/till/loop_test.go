@@ -163,7 +163,7 @@ func TestOrderOfASale(t *testing.T) {
 	}
 	s.devices <- hardware.AcceptorDisabled{}
 	s.settle()
-	s.prints <- PaperPrinted{Subject: 8, Copy: 1}
+	s.prints <- PaperPrinted{Subject: 9, Copy: 1}
 	if err := s.do(Finish{}); err != nil {
 		t.Fatal(err)
 	}
@@ -179,10 +179,10 @@ func TestOrderOfASale(t *testing.T) {
 		got = append(got, a)
 	}
 	want := []string{
-		"keep after 0 entries", "commit 2", "enable after 2 entries, showing step 4",
-		"commit 2", "stack after 4 entries, showing step 4", "commit 1", "enable after 5 entries, showing step 4",
-		"commit 2", "stack after 7 entries, showing step 4", "commit 1", "disable after 8 entries, showing step 6",
-		"commit 3", "print 8 copy 1 after 11 entries, showing step 7",
+		"commit 1", "keep after 1 entries", "commit 2", "enable after 3 entries, showing step 4",
+		"commit 2", "stack after 5 entries, showing step 4", "commit 1", "enable after 6 entries, showing step 4",
+		"commit 2", "stack after 8 entries, showing step 4", "commit 1", "disable after 9 entries, showing step 6",
+		"commit 3", "print 9 copy 1 after 12 entries, showing step 7",
 		"commit 1", "forget",
 	}
 	if !slices.Equal(got, want) {

@@ -12,12 +12,13 @@ type finding []event.Body
 
 // resolve settles the open note, if there is one, from the device's reports since
 // the line was opened and from its counters (facts of hardware.md A.5). Positive
-// evidence only: what nobody can prove becomes an open question with a name.
-func resolve(n *note, last *note, excess uint32, ready hardware.AcceptorReady) finding {
+// evidence only: what nobody can prove becomes an open question with a name. known is
+// what the log knows of the device that answers, nil when it is new.
+func resolve(n *note, known *account, ready hardware.AcceptorReady) finding {
 	credits, returns := sortReports(ready.Reports)
 	now := counters(ready.Counters)
 	if n == nil {
-		return orphans(last, excess, ready, credits)
+		return orphans(known, ready, credits)
 	}
 	if n.serial != ready.Identity.Serial {
 		f := finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtOtherDevice, Counters: now}}
@@ -45,13 +46,13 @@ func resolve(n *note, last *note, excess uint32, ready hardware.AcceptorReady) f
 // orphans accounts for what the device took while no note was open. A credit that
 // the counters show to be the last note's, said once more, is no news; one that they
 // do not show while nothing was taken lately is believed: the note is in the box.
-func orphans(last *note, excess uint32, ready hardware.AcceptorReady, credits []hardware.NoteCredited) finding {
-	if last == nil || last.serial != ready.Identity.Serial {
+func orphans(a *account, ready hardware.AcceptorReady, credits []hardware.NoteCredited) finding {
+	if a == nil {
 		return orphansOf(credits, ready)
 	}
-	taken := stackedDelta(last, counters(ready.Counters))
-	known := excess
-	if last.state == noteStacked && known == 0 {
+	taken := stackedDelta(a.base, counters(ready.Counters))
+	known := a.excess
+	if a.base.state == noteStacked && known == 0 {
 		known = 1
 	}
 	if taken == known && (known > 0 || len(credits) == 0) || taken == 0 && known > 0 {

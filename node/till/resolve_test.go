@@ -53,7 +53,11 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ready := hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: c.serial}, Counters: hardware.NoteCounters{Stacked: c.stacked, Rejected: c.rejected}, Reports: c.reports}
-			if got := said(resolve(c.n, c.last, c.excess, ready)); got != c.want {
+			var known *account
+			if c.last != nil && c.last.serial == c.serial {
+				known = &account{base: c.last, excess: c.excess}
+			}
+			if got := said(resolve(c.n, known, ready)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

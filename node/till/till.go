@@ -26,6 +26,7 @@ const (
 	papersMax         = 64
 	notesPerSaleMax   = 300 // the receipt's QR code holds more than 1,600 (LEDGER.md §8)
 	copiesMax         = 9   // of one paper, however often they are lost
+	acceptorsMax      = 16  // whose counters are remembered
 	rawMaxBytes       = 64  // of a device's event in an entry
 	smallestNotePaise = 10_00
 	largestNotePaise  = 10_000_00
