@@ -135,7 +135,7 @@ func (t text) placeholders() []string {
 var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{([a-z_]+)\}`) })
 
 // T returns the text of key with its placeholders filled from pairs of name
-// and value: T(lang, "kiosk.cash.part", "amount", INRShort(p)). A value is a
+// and value: T(lang, "kiosk.cancel.part", "amount", INRShort(p)). A value is a
 // string or an integer; integers are written without grouping. The result is
 // plain text: html/template escapes it like any other string.
 //

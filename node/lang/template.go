@@ -9,7 +9,7 @@ import (
 )
 
 // TemplateFunc is the name under which templates call T:
-// {{t .Lang "kiosk.cash.part" "amount" .Part}}.
+// {{t .Lang "kiosk.cancel.part" "amount" .Part}}.
 const TemplateFunc = "t"
 
 // Funcs returns what templates need to speak: t (T), inr (INR), inrShort

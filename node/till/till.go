@@ -83,7 +83,6 @@ const (
 	StepFinishing             // the acceptor is being closed
 	StepDone                  // paid, or slip issued
 	StepRecover               // after a restart with money in
-	StepClosed                // out of service
 )
 
 // Event is what the machine reacts to: the citizen's actions below, Tick,

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"rasid/ledger/event"
 	"rasid/node/lang"
@@ -63,6 +64,7 @@ type Screens struct {
 	pages  *template.Template
 	secret string // of this boot
 	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
 }
 
 // New parses the pages and draws the secret of this boot. An error names a text
@@ -79,7 +81,7 @@ func New(cfg Config) (*Screens, error) {
 	if _, err := io.ReadFull(cfg.Rand, secret[:]); err != nil {
 		return nil, fmt.Errorf("couldn't draw the screens' secret: %w", err)
 	}
-	s := &Screens{cfg: cfg, pages: pages, secret: hex.EncodeToString(secret[:]), mux: http.NewServeMux()}
+	s := &Screens{cfg: cfg, pages: pages, secret: hex.EncodeToString(secret[:]), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
 	s.routes()
 	return s, nil
 }
@@ -95,8 +97,14 @@ func (s *Screens) routes() {
 	s.mux.HandleFunc("POST /k", s.act)
 	s.mux.HandleFunc("GET /k/live", s.live)
 	s.mux.HandleFunc("GET /assets/{name}", s.asset)
+	for path, allow := range map[string]string{"/start": "GET", "/{$}": "GET", "/k": "GET, POST", "/k/live": "GET", "/assets/{name}": "GET"} {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", allow)
+			s.refuse(w, http.StatusMethodNotAllowed, "kiosk.error.bad_form")
+		})
+	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.failure(w, r, http.StatusNotFound, "kiosk.error.not_found")
+		s.failure(w, http.StatusNotFound, "kiosk.error.not_found")
 	})
 }
 
@@ -111,7 +119,11 @@ func (s *Screens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	if r.URL.Path != "/start" && !s.known(r) {
-		s.failure(w, r, http.StatusUnauthorized, "kiosk.error.unauthorized")
+		s.failure(w, http.StatusUnauthorized, "kiosk.error.unauthorized")
+		return
+	}
+	if s.origin.Check(r) != nil { // another page's form must not press our buttons
+		s.refuse(w, http.StatusForbidden, "kiosk.error.bad_form")
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -128,7 +140,7 @@ func (s *Screens) known(r *http.Request) bool {
 
 func (s *Screens) start(w http.ResponseWriter, r *http.Request) {
 	if subtle.ConstantTimeCompare([]byte(r.FormValue("key")), []byte(s.secret)) != 1 {
-		s.failure(w, r, http.StatusUnauthorized, "kiosk.error.unauthorized")
+		s.failure(w, http.StatusUnauthorized, "kiosk.error.unauthorized")
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: s.cookieName(), Value: s.secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
@@ -150,50 +162,70 @@ func (s *Screens) render(w http.ResponseWriter, status int, p page) {
 }
 
 // failure answers with a page that says what happened and what to do.
-func (s *Screens) failure(w http.ResponseWriter, r *http.Request, status int, key string) {
+func (s *Screens) failure(w http.ResponseWriter, status int, key string) {
 	p := s.bare()
+	if v, _, _ := s.cfg.Till.View(); v.Language == event.English {
+		p.L, p.Other = lang.English, lang.Hindi
+	}
 	p.Body, p.ErrorKey = "failure", key
 	if key == "kiosk.error.unauthorized" {
+		p.L, p.Other = lang.Hindi, lang.English // a stranger's page says nothing of the citizen, not even the language
 		p.RemedyKey = "kiosk.error.unauthorized_remedy"
 	}
 	s.render(w, status, p)
 }
 
+// refuse answers a form that changes nothing: the page that is shown now, with the
+// reason above it.
+func (s *Screens) refuse(w http.ResponseWriter, status int, key string) {
+	v, version, _ := s.cfg.Till.View()
+	s.render(w, status, s.model(v, version, key))
+}
+
 // act carries out a form. A form of an earlier page changes nothing and lands on
 // the page that is shown now.
 func (s *Screens) act(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, formMax)
 	if err := r.ParseForm(); err != nil {
-		s.failure(w, r, http.StatusBadRequest, "kiosk.error.bad_form")
+		status, tooLarge := http.StatusBadRequest, (*http.MaxBytesError)(nil)
+		if errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		s.refuse(w, status, "kiosk.error.bad_form")
 		return
 	}
 	seq, err := strconv.ParseUint(r.PostForm.Get("seq"), 10, 64)
 	action := s.action(r)
 	if err != nil || action == nil {
-		s.failure(w, r, http.StatusBadRequest, "kiosk.error.bad_form")
+		s.refuse(w, http.StatusBadRequest, "kiosk.error.bad_form")
 		return
 	}
 	err = s.cfg.Till.Do(r.Context(), seq, action)
 	switch {
 	case errors.Is(err, till.ErrStale):
-		v, version, _ := s.cfg.Till.View()
-		s.render(w, http.StatusConflict, s.model(v, version, "kiosk.error.wrong_step"))
+		s.refuse(w, http.StatusConflict, "kiosk.error.wrong_step")
 	case err != nil:
-		s.failure(w, r, http.StatusServiceUnavailable, "kiosk.error.internal")
+		s.failure(w, http.StatusServiceUnavailable, "kiosk.error.internal")
 	default:
 		http.Redirect(w, r, "/k", http.StatusSeeOther)
 	}
 }
+
+// formMax is many times the largest form that a page of ours sends.
+const formMax = 4 << 10
 
 // action reads what was pressed; nil for anything that no page of ours sends.
 func (s *Screens) action(r *http.Request) till.Event {
 	form := r.PostForm
 	switch form.Get("do") {
 	case "language":
-		if form.Get("value") == "en" {
+		switch lang.Lang(form.Get("value")) {
+		case lang.Hindi:
+			return till.ChooseLanguage{Language: event.Hindi}
+		case lang.English:
 			return till.ChooseLanguage{Language: event.English}
 		}
-		return till.ChooseLanguage{Language: event.Hindi}
+		return nil
 	case "service":
 		n, err := strconv.ParseUint(form.Get("value"), 10, 16)
 		if err != nil {
@@ -201,6 +233,9 @@ func (s *Screens) action(r *http.Request) till.Event {
 		}
 		return till.ChooseService{Service: event.Service(n)}
 	case "look":
+		if !form.Has("number") {
+			return nil
+		}
 		return typed(form.Get("number"), form.Get("pad"))
 	}
 	plain := map[string]till.Event{
@@ -213,7 +248,7 @@ func (s *Screens) action(r *http.Request) till.Event {
 // typed is what the number page sends: a key of the pad, or the whole number.
 func typed(number, pad string) till.Event {
 	switch {
-	case len(number) > 64:
+	case len(number) > 64 || !utf8.ValidString(number):
 		return nil
 	case pad == "":
 		return till.Typed{Number: number}
@@ -264,5 +299,5 @@ func (s *Screens) asset(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(b)
 		return
 	}
-	s.failure(w, r, http.StatusNotFound, "kiosk.error.not_found")
+	s.failure(w, http.StatusNotFound, "kiosk.error.not_found")
 }

@@ -29,18 +29,19 @@ type page struct {
 	RemedyKey string
 	Notice    string // something to say above the step
 	Closed    string // why no sale can begin
+	ClosedToo string // the same in the other language
 	Warn      string // the time-out's warning
 
-	Typed   string
-	Count   string
-	Digits  int
-	Bill    *bill
-	Cash    *cash
-	Papers  []paperLine
-	Claims  []string
-	PartOK  bool
-	Part    string
-	Minutes int
+	Typed  string
+	Count  string
+	Digits int
+	Bill   *bill
+	Cash   *cash
+	Papers []paperLine
+	Claims []string
+	PartOK bool
+	Part   string
+	Enough bool // what is in pays the bill
 }
 
 type bill struct {
@@ -66,7 +67,8 @@ type noteLine struct {
 
 type paperLine struct {
 	Title, Number, Amount, Applied, Surplus, Left, State string
-	Printed, Again                                       bool
+	NumberLabel, AmountLabel, Proof                      string
+	Printed, Again, Doubt                                bool
 }
 
 // oldAfter is the age from which dues are called old.
@@ -97,18 +99,18 @@ func (s *Screens) model(v till.View, version uint64, noticeKey string) page {
 	if noticeKey != "" {
 		p.Notice = lang.T(p.L, noticeKey)
 	}
-	p.Closed = s.say(p.L, v.Closed, v)
-	if p.Closed == "" && !st.Dues {
-		p.Closed = lang.T(p.L, "kiosk.out.no_dues")
+	closed := v.Closed
+	if closed.Key == "" && !st.Dues {
+		closed.Key = "kiosk.out.no_dues"
 	}
+	p.Closed, p.ClosedToo = s.say(p.L, closed, v), s.say(p.Other, closed, v)
 	p.Count, p.Digits = s.count(p.L, v)
 	p.Bill, p.Cash, p.Papers = s.bill(p.L, v), s.cash(p.L, v), s.papers(p.L, v)
 	for _, value := range v.Claims {
 		p.Claims = append(p.Claims, lang.T(p.L, "kiosk.doubt.text", "amount", lang.INRShort(int64(value))))
 	}
 	p.PartOK, p.Part = v.PartOK, lang.INRShort(int64(v.Inserted))
-	p.Warn = warning(p.L, v)
-	p.Minutes = 2
+	p.Warn, p.Enough = warning(p.L, v), v.Inserted > 0 && v.Remaining == 0
 	return p
 }
 
@@ -249,7 +251,10 @@ func (s *Screens) cashStatus(l lang.Lang, v till.View) (text string, trouble boo
 func (s *Screens) papers(l lang.Lang, v till.View) []paperLine {
 	var out []paperLine
 	for _, p := range v.Papers {
-		line := paperLine{Number: p.Number, Amount: lang.INR(int64(p.Value)), State: printText(l, p.Print), Printed: p.Print == till.PrintDone}
+		line := paperLine{
+			Number: p.Number, NumberLabel: lang.T(l, "kiosk.done.receipt"), Amount: lang.INR(int64(p.Value)), AmountLabel: lang.T(l, "kiosk.done.paid"),
+			Proof: lang.T(l, "kiosk.done.proof"), State: printText(l, p.Print), Printed: p.Print == till.PrintDone,
+		}
 		line.Again = line.Printed && p.Copy < 9
 		switch b := p.Body.(type) {
 		case *event.PaymentCommitted:
@@ -261,13 +266,30 @@ func (s *Screens) papers(l lang.Lang, v till.View) []paperLine {
 				line.Title, line.Left = lang.T(l, "kiosk.done.part_title", "amount", line.Amount), lang.INR(int64(left))
 			}
 		case *event.SlipIssued:
-			line.Title = lang.T(l, "kiosk.done.slip_title")
+			line.Title, line.NumberLabel = lang.T(l, "kiosk.done.slip_title"), lang.T(l, "receipt.slip_number")
+			line.Proof = lang.T(l, "kiosk.done.slip_text", "amount", lang.INRShort(int64(p.Value)))
 		case *event.NoteUnresolved:
-			line.Title = lang.T(l, "kiosk.doubt.title")
+			line.Title, line.Doubt, line.NumberLabel = lang.T(l, "kiosk.doubt.title"), true, lang.T(l, "kiosk.doubt.reference")
+			line.AmountLabel, line.Proof = lang.T(l, "kiosk.doubt.amount"), lang.T(l, "kiosk.doubt.phone", "phone", s.cfg.Helpline)
 		}
 		out = append(out, line)
 	}
+	// A claim is in the log before the payment that it comes with; people look for the
+	// money that counts first.
+	slices.SortStableFunc(out, func(a, b paperLine) int { return order(a.Doubt) - order(b.Doubt) })
+	for i := range out[:max(0, len(out)-1)] {
+		if out[i].Doubt {
+			out[i].Proof = "" // said once, under the last
+		}
+	}
 	return out
+}
+
+func order(doubt bool) int {
+	if doubt {
+		return 1
+	}
+	return 0
 }
 
 func printText(l lang.Lang, state till.PrintState) string {
@@ -282,6 +304,8 @@ func warning(l lang.Lang, v till.View) string {
 	switch {
 	case v.LeftSec == 0:
 		return ""
+	case v.Inserted > 0 && v.Remaining == 0:
+		return lang.T(l, "kiosk.timeout.money_part", "n", v.LeftSec, "amount", amount)
 	case v.Inserted > 0:
 		return lang.T(l, "kiosk.timeout.money_slip", "n", v.LeftSec, "amount", amount)
 	}
