@@ -63,6 +63,9 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 		}
 		return time.Since(at).Seconds()
 	})
+	gauge("kiosk_objects_held", "Objects that entries name and that are here.", func() float64 { return float64(k.store.ObjectCounts().Held) })
+	gauge("kiosk_objects_missing", "Objects that entries name and that have not come.", func() float64 { return float64(k.store.ObjectCounts().Missing) })
+	gauge("kiosk_objects_erased", "Objects that the office erased.", func() float64 { return float64(k.store.ObjectCounts().Erased) })
 	gauge("kiosk_ready", "1 when a sale can begin.", func() float64 {
 		if len(k.reasons()) == 0 {
 			return 1

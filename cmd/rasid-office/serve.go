@@ -128,6 +128,12 @@ func (o *office) servePage(ctx context.Context, out io.Writer) error {
 	gauge("office_payments", "Payments and credit slips held.", func(s view.Snapshot) float64 { return float64(s.Count) })
 	gauge("office_cash_box_paise", "Money in all cash boxes, in paise.", func(s view.Snapshot) float64 { return float64(s.InBoxes) })
 	gauge("office_questions_open", "Open questions.", func(s view.Snapshot) float64 { return float64(s.Questions) })
+	objects := func(name, help string, f func(store.ObjectCounts) int) {
+		gauge(name, help, func(view.Snapshot) float64 { return float64(f(o.store.ObjectCounts())) })
+	}
+	objects("office_objects_held", "Objects that entries name and that are here.", func(c store.ObjectCounts) int { return c.Held })
+	objects("office_objects_missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
+	objects("office_objects_erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	mux.Handle("/", o.page)
 	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {

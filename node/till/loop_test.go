@@ -79,9 +79,9 @@ func (s *stage) Ask(subject uint64, copyNo uint32, _ time.Time) {
 
 func (s *stage) Look(number string) Looked { return Looked{Number: number, Bill: &s.bill} }
 
-func (s *stage) Keep(Bill) error {
+func (s *stage) Keep(context.Context, Bill) (Blob, error) {
 	s.say("keep after %d entries", len(s.log))
-	return nil
+	return Blob{Object: ledger.Hash{0xb0}, Bytes: 120, SealKey: 3}, nil
 }
 func (s *stage) Get(event.BillKey) (Bill, bool)       { return s.bill, true }
 func (s *stage) Sweep(func(event.BillKey) bool) error { return nil }
@@ -163,7 +163,7 @@ func TestOrderOfASale(t *testing.T) {
 	}
 	s.devices <- hardware.AcceptorDisabled{}
 	s.settle()
-	s.prints <- PaperPrinted{Subject: 8, Copy: 1}
+	s.prints <- PaperPrinted{Subject: 9, Copy: 1}
 	if err := s.do(Finish{}); err != nil {
 		t.Fatal(err)
 	}
@@ -179,14 +179,21 @@ func TestOrderOfASale(t *testing.T) {
 		got = append(got, a)
 	}
 	want := []string{
-		"keep after 0 entries", "commit 2", "enable after 2 entries, showing step 4",
-		"commit 2", "stack after 4 entries, showing step 4", "commit 1", "enable after 5 entries, showing step 4",
-		"commit 2", "stack after 7 entries, showing step 4", "commit 1", "disable after 8 entries, showing step 6",
-		"commit 3", "print 8 copy 1 after 11 entries, showing step 7",
+		"keep after 0 entries", "commit 3", "enable after 3 entries, showing step 4",
+		"commit 2", "stack after 5 entries, showing step 4", "commit 1", "enable after 6 entries, showing step 4",
+		"commit 2", "stack after 8 entries, showing step 4", "commit 1", "disable after 9 entries, showing step 6",
+		"commit 3", "print 9 copy 1 after 12 entries, showing step 7",
 		"commit 1", "forget",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("asked\n%q\nwant\n%q", got, want)
+	}
+	e, err := ledger.DecodeEntry(s.log[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := event.Decode(e); err != nil || *b.(*event.BlobSealed) != (event.BlobSealed{Object: ledger.Hash{0xb0}, Bytes: 120, Seal: 3}) {
+		t.Errorf("the sale's batch ends with %+v, %v, want the entry that names the blob", b, err)
 	}
 }
 
