@@ -62,6 +62,9 @@ type kiosk struct {
 
 // serve runs the kiosk until ctx ends. It says on out where the screens are.
 func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
+	if err := node.HideMemory(); err != nil {
+		return err
+	}
 	k := &kiosk{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), clock: newClock(s.Clock)}
 	if err := k.open(ctx); err != nil {
 		return err
