@@ -125,6 +125,9 @@ func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
 func (f *feed) usePeppers() {
 	var still []event.PepperRenewed
 	for _, p := range f.peppers {
+		if _, ok := f.ring.Pepper(p.Number); ok || f.ring.Outlived(p.Number) {
+			continue // it came with the enrolment, or is valid no more
+		}
 		set, err := f.store.Object(p.Object)
 		if errors.Is(err, store.ErrNoObject) {
 			if !errors.Is(err, store.ErrErased) {

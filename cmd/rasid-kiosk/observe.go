@@ -78,8 +78,11 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 // reasons are the keys of why no sale can begin.
 func (k *kiosk) reasons() []string {
 	reasons := []string{}
-	v, _, _ := k.till.View()
-	if v.Closed.Key != "" {
+	v, version, _ := k.till.View()
+	switch {
+	case version == 0: // the till has not folded its log yet
+		reasons = append(reasons, "kiosk.out.acceptor")
+	case v.Closed.Key != "":
 		reasons = append(reasons, v.Closed.Key)
 	}
 	if _, ok := k.catalogue.AsOf(); !ok {

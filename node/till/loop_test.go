@@ -1,16 +1,19 @@
 package till
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"rasid/hardware"
+	"rasid/internal/personal"
 	"rasid/ledger"
 	"rasid/ledger/event"
 )
@@ -26,6 +29,7 @@ type stage struct {
 	log      [][]byte
 	failFrom int // length of the log at which commits fail, 0 for never
 	bill     Bill
+	logged   bytes.Buffer // by the till
 	ticks    chan time.Time
 	devices  chan hardware.AcceptorEvent
 	prints   chan Event
@@ -95,7 +99,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, bill: benchBill(700_00), ticks: make(chan time.Time), devices: make(chan hardware.AcceptorEvent), prints: make(chan Event)}
 	s.till = New(Config{
-		ID: KioskID{Slot: 1, Ordinal: 1}, Log: slog.New(slog.DiscardHandler), Committer: s, Acceptor: s, Spool: s, Catalogue: s, Personal: s,
+		ID: KioskID{Slot: 1, Ordinal: 1}, Log: slog.New(slog.NewJSONHandler(&s.logged, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})), Committer: s, Acceptor: s, Spool: s, Catalogue: s, Personal: s,
 		History: func(f func(uint64, []byte) error) error {
 			for i, raw := range s.log {
 				if err := f(uint64(i), raw); err != nil {
@@ -194,6 +198,40 @@ func TestOrderOfASale(t *testing.T) {
 	}
 	if b, err := event.Decode(e); err != nil || *b.(*event.BlobSealed) != (event.BlobSealed{Object: ledger.Hash{0xb0}, Bytes: 120, Seal: 3}) {
 		t.Errorf("the sale's batch ends with %+v, %v, want the entry that names the blob", b, err)
+	}
+}
+
+// TestLogHoldsNothingTyped: whatever is typed, right or wrong, and whatever fails, no log
+// line and no error holds it.
+func TestLogHoldsNothingTyped(t *testing.T) {
+	typed := map[string]string{"the consumer": "210123456789", "a wrong number": "9876543210", "a card": "4111111111111111", "the name": "प्रार्थना"}
+	scanner := personal.New(typed)
+	for failFrom := range 6 {
+		s := newStage(t)
+		s.bill.Masked = typed["the name"]
+		s.failFrom = failFrom
+		stop := s.run()
+		s.prints <- PrinterNow{Paper: hardware.PaperFull}
+		s.devices <- hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}}
+		var errs []error
+		for _, action := range []Event{
+			ChooseLanguage{Language: event.English}, ChooseService{Service: event.ServiceElectricity}, Enter{Number: typed["a card"]}, Typed{Number: typed["a wrong number"]},
+			Back{}, Typed{Number: typed["the consumer"]}, ConfirmBill{}, Cancel{}, TakeSlip{}, Finish{},
+		} {
+			v, _, _ := s.till.View()
+			errs = append(errs, s.till.Do(t.Context(), v.Seq, action))
+			if errors.Is(errs[len(errs)-1], errDisk) {
+				break // the till has stopped
+			}
+		}
+		errs = append(errs, stop())
+		said := s.logged.String() + fmt.Sprint(errs)
+		if found := scanner.Bytes("the till's log and errors", []byte(said)); len(found) > 0 {
+			t.Errorf("%v", found)
+		}
+		if failFrom == 0 && !strings.Contains(said, "a command was refused") {
+			t.Errorf("nothing was logged: %q", said)
+		}
 	}
 }
 
