@@ -28,6 +28,7 @@ const (
 	RunMaxEntries   = 4096
 	RunMaxBytes     = 1 << 20
 	ObjectMaxBytes  = 1 << 20
+	BlobMaxBytes    = 1 << 10         // an object that is a sealed blob
 	LogMaxEntries   = 1 << 48         // keeps the tree's int64 arithmetic far from its end
 	WallMaxMs       = 253402300799999 // the end of the year 9999: every calendar can print it
 	HashBytes       = sha256.Size

@@ -16,14 +16,16 @@ import (
 
 // settings are the kiosk's; the weakest source is here.
 type settings struct {
-	Dir      string       `toml:"dir" help:"the data folder, which holds the enrolment"`
-	Listen   string       `toml:"listen" help:"loopback address of the screens, metrics and health"`
-	Acceptor string       `toml:"acceptor" help:"serial port of the note acceptor"`
-	Printer  string       `toml:"printer" help:"address of the printer, ipp://host:631/ipp/print"`
-	Helpline string       `toml:"helpline" help:"telephone number on screens and paper"`
-	Frame    string       `toml:"frame_ancestors" help:"origins that may show the screen in a frame; leave empty in the field"`
-	Clock    string       `toml:"clock" help:"what the machine's clock is worth when no time service set it: none or operator"`
-	Sync     syncSettings `toml:"sync"`
+	Dir      string `toml:"dir" help:"the data folder, which holds the enrolment"`
+	Listen   string `toml:"listen" help:"loopback address of the screens, metrics and health"`
+	Acceptor string `toml:"acceptor" help:"serial port of the note acceptor"`
+	Printer  string `toml:"printer" help:"address of the printer, ipp://host:631/ipp/print"`
+	Helpline string `toml:"helpline" help:"telephone number on screens and paper"`
+	Frame    string `toml:"frame_ancestors" help:"origins that may show the screen in a frame; leave empty in the field"`
+	Clock    string `toml:"clock" help:"what the machine's clock is worth when no time service set it: none or operator"`
+	// PersonalDays is counted from when the sale's papers are out.
+	PersonalDays int          `toml:"personal_days" help:"days that this kiosk can open a sale's sealed blob, 0 to 30"`
+	Sync         syncSettings `toml:"sync"`
 }
 
 type syncSettings struct {
@@ -35,7 +37,7 @@ type syncSettings struct {
 
 func defaults() *settings {
 	return &settings{
-		Listen: "127.0.0.1:8101", Helpline: "181", Clock: "none",
+		Listen: "127.0.0.1:8101", Helpline: "181", Clock: "none", PersonalDays: 3,
 		Sync: syncSettings{RedialMin: config.Duration{Duration: time.Second}, RedialMax: config.Duration{Duration: time.Minute}},
 	}
 }
@@ -53,6 +55,8 @@ func (s *settings) Validate() error {
 		return errors.New("printer: name the printer, such as ipp://192.168.1.20:631/ipp/print")
 	case err != nil || ip == nil || !ip.IsLoopback():
 		return fmt.Errorf("listen: %q is no loopback address: the screens are for this machine's own browser, write 127.0.0.1:8101", s.Listen)
+	case s.PersonalDays < 0 || s.PersonalDays > 30:
+		return fmt.Errorf("personal_days: %d: write 0 to 30", s.PersonalDays)
 	case s.Clock != "none" && s.Clock != "operator":
 		return fmt.Errorf("clock: %q: write none or operator", s.Clock)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,20 +12,25 @@ import (
 	"rasid/ledger"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
+	"rasid/ledger/object"
 	"rasid/ledger/store"
 	"rasid/node/catalogue"
+	"rasid/node/fleet"
 )
 
-// feed reads the office's logs as they grow: dues for the catalogue, and what the
-// office says it holds of this kiosk's own log.
+// feed reads the office's logs as they grow: dues for the catalogue, renewed keys, and
+// what the office says it holds of this kiosk's own log.
 type feed struct {
 	store     *store.Store
 	catalogue *catalogue.Catalogue
+	ring      *fleet.Ring
+	machine   ed25519.PrivateKey
 	own       ledger.LogID
 	log       *slog.Logger
 
 	next    map[ledger.LogID]uint64 // owned by run
-	waiting []published             // owned by run: named, the object is not here yet
+	waiting []published             // owned by run: named, the object or its pepper is not here yet
+	peppers []event.PepperRenewed   // owned by run: named, the object is not here yet
 
 	mu      sync.Mutex
 	held    uint64    // guarded by mu: entries of our log that the office acknowledged
@@ -35,8 +42,8 @@ type published struct {
 	at   catalogue.Publication
 }
 
-func newFeed(s *store.Store, c *catalogue.Catalogue, own ledger.LogID, log *slog.Logger) *feed {
-	return &feed{store: s, catalogue: c, own: own, log: log, next: map[ledger.LogID]uint64{}}
+func newFeed(s *store.Store, c *catalogue.Catalogue, ring *fleet.Ring, machine ed25519.PrivateKey, own ledger.LogID, log *slog.Logger) *feed {
+	return &feed{store: s, catalogue: c, ring: ring, machine: machine, own: own, log: log, next: map[ledger.LogID]uint64{}}
 }
 
 // acknowledged is how much of the own log the office holds by its own word.
@@ -53,6 +60,7 @@ func (f *feed) run(ctx context.Context) error {
 		if err := f.read(); err != nil {
 			return err
 		}
+		f.usePeppers()
 		f.useObjects()
 		select {
 		case <-ctx.Done():
@@ -92,11 +100,16 @@ func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
 		f.log.Warn("an entry of the office cannot be read", "log", l.ID.String(), "index", index, "error", err)
 		return
 	}
+	if !l.Opened.Author().MayWrite(index, e.Kind) {
+		return
+	}
 	switch b := body.(type) {
 	case *event.DuesPublished:
-		if l.Opened.Grant.Stream == cert.StreamAuthority {
-			f.waiting = append(f.waiting, published{*b, catalogue.Publication{Ordinal: l.Opened.Grant.Ordinal, Index: index}})
-		}
+		f.waiting = append(f.waiting, published{*b, catalogue.Publication{Ordinal: l.Opened.Grant.Ordinal, Index: index}})
+	case *event.SealKeyRenewed:
+		f.ring.AddSeal(object.SealKey{Number: b.Number, Public: b.Key})
+	case *event.PepperRenewed:
+		f.peppers = append(f.peppers, *b)
 	case *event.Acknowledged:
 		for _, h := range b.Held {
 			if h.Log == f.own {
@@ -108,17 +121,54 @@ func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
 	}
 }
 
+// usePeppers takes this machine's share of pepper sets whose bytes have come.
+func (f *feed) usePeppers() {
+	var still []event.PepperRenewed
+	for _, p := range f.peppers {
+		if _, ok := f.ring.Pepper(p.Number); ok || f.ring.Outlived(p.Number) {
+			continue // it came with the enrolment, or is valid no more
+		}
+		set, err := f.store.Object(p.Object)
+		if errors.Is(err, store.ErrNoObject) {
+			if !errors.Is(err, store.ErrErased) {
+				still = append(still, p)
+			}
+			continue
+		}
+		var number uint32
+		var pepper event.Pepper
+		if err == nil {
+			number, pepper, err = object.OpenPepperSet(set, f.machine)
+		}
+		if err == nil && number != p.Number {
+			err = fmt.Errorf("it holds pepper %d, its entry says %d", number, p.Number)
+		}
+		if err != nil {
+			f.log.Error("a pepper set cannot be used", "pepper", p.Number, "error", err)
+			continue
+		}
+		f.ring.AddPepper(fleet.Pepper{Number: number, Secret: pepper})
+	}
+	f.peppers = still
+}
+
 // useObjects hands sets whose bytes have come to the catalogue.
 func (f *feed) useObjects() {
 	var still []published
 	for _, p := range f.waiting {
-		object, err := f.store.Object(p.body.Object)
+		if _, ok := f.ring.Pepper(p.body.Pepper); !ok {
+			if !f.ring.Outlived(p.body.Pepper) {
+				still = append(still, p)
+			}
+			continue
+		}
+		set, err := f.store.Object(p.body.Object)
 		if errors.Is(err, store.ErrNoObject) {
 			still = append(still, p)
 			continue
 		}
 		if err == nil {
-			_, err = f.catalogue.Use(p.body, p.at, object)
+			_, err = f.catalogue.Use(p.body, p.at, set)
 		}
 		if err != nil {
 			f.log.Error("a dues set cannot be used", "object", p.body.Object.String(), "error", err)

@@ -52,7 +52,7 @@ var (
 	duesAge       = describe("kiosk_dues_age_seconds", "Age of the oldest dues in use.")
 
 	denominations = []ledger.Paise{10_00, 20_00, 50_00, 100_00, 200_00, 500_00}
-	steps         = []string{"language", "service", "identify", "dues", "cash", "choice", "finishing", "done", "recover", "closed"} // as till.Step counts
+	steps         = []string{"language", "service", "identify", "dues", "cash", "choice", "finishing", "done", "recover"} // as till.Step counts
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -87,7 +87,7 @@ func TestMetricsOfAKiosk(t *testing.T) {
 	if n := testutil.CollectAndCount(k, "kiosk_payments_total", "kiosk_cash_box_notes", "kiosk_printer_offline"); n != 0 {
 		t.Errorf("%d figures before the log is read", n)
 	}
-	if len(steps) != int(till.StepClosed)+1 {
-		t.Errorf("%d words for %d steps", len(steps), till.StepClosed+1)
+	if len(steps) != int(till.StepRecover)+1 {
+		t.Errorf("%d words for %d steps", len(steps), till.StepRecover+1)
 	}
 }

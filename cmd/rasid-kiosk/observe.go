@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"rasid/ledger/cert"
+	"rasid/ledger/store"
 	ui "rasid/node/ui/kiosk"
 )
 
@@ -44,6 +45,12 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.MustRegister(kioskMetrics{k.measure})
+	objects := func(state, help string, f func(store.ObjectCounts) int) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_objects_" + state, Help: help}, func() float64 { return float64(f(k.store.ObjectCounts())) }))
+	}
+	objects("held", "Objects that entries name and that are here.", func(c store.ObjectCounts) int { return c.Held })
+	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
+	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 }
 

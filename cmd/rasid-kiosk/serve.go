@@ -51,6 +51,8 @@ type kiosk struct {
 	till      *till.Till
 	catalogue *catalogue.Catalogue
 	feed      *feed
+	ring      *fleet.Ring
+	personal  *keep.Keeper
 	screens   *ui.Screens
 	listener  net.Listener
 	clock     clock
@@ -60,6 +62,9 @@ type kiosk struct {
 
 // serve runs the kiosk until ctx ends. It says on out where the screens are.
 func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
+	if err := node.HideMemory(); err != nil {
+		return err
+	}
 	k := &kiosk{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), clock: newClock(s.Clock)}
 	if err := k.open(ctx); err != nil {
 		return err
@@ -75,6 +80,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the spool", Run: k.spool.Run},
 		node.Actor{Name: "the catalogue", Run: k.feed.run},
 		node.Actor{Name: "the till", Run: k.runTill},
+		node.Actor{Name: "the forgetting of bills", Run: k.expire},
 		node.Actor{Name: "the command socket", Run: func(ctx context.Context) error {
 			return socket.Serve(ctx, k.s.Dir, cli.Jobs(k.store, k.id.Fleet))
 		}},
@@ -110,13 +116,17 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	if err := k.makeHost(ctx); err != nil {
 		return err
 	}
-	k.catalogue = catalogue.New(k.id.Pepper, k.log)
-	k.feed = newFeed(k.store, k.catalogue, k.writer.ID(), k.log)
+	k.ring = k.id.Ring()
+	k.catalogue = catalogue.New(k.ring.Pepper, k.log)
+	k.feed = newFeed(k.store, k.catalogue, k.ring, k.id.Machine, k.writer.ID(), k.log)
 	printer, err := ipp.NewClient(k.s.Printer)
 	if err != nil {
 		return err
 	}
-	personal, err := keep.Open(filepath.Join(k.s.Dir, "bills"), k.id.Machine)
+	k.personal, err = keep.Open(keep.Config{
+		Dir: filepath.Join(k.s.Dir, "bills"), Machine: k.id.Machine, Log: k.writer.ID(), Objects: k.store, SealTo: k.ring.SealTo,
+		For: time.Duration(k.s.PersonalDays) * 24 * time.Hour, Now: time.Now,
+	})
 	if err != nil {
 		return err
 	}
@@ -124,12 +134,12 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	k.tick, k.poll = time.NewTicker(250*time.Millisecond), time.NewTicker(time.Second)
 	maker := &slip.Maker{
 		Key: k.key.Key, Grant: k.key.Grant, Chain: k.id.Chain, Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline,
-		Log: ownLog{k.store, k.writer.ID()}, Personal: personal.Get,
+		Log: ownLog{k.store, k.writer.ID()}, Personal: k.personal.Get,
 	}
 	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
 	k.till = till.New(till.Config{
 		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
-		Spool: k.spool, Catalogue: k.catalogue, Personal: personal, History: k.history, Clock: k.clock.now, Now: time.Now,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
 	k.screens, err = ui.New(ui.Config{
@@ -176,6 +186,22 @@ func (k *kiosk) runTill(ctx context.Context) error {
 		return fmt.Errorf("couldn't begin: %w", err)
 	}
 	return k.till.Run(ctx)
+}
+
+// expire destroys what opens sealed blobs here when its days are over, sale or no sale.
+func (k *kiosk) expire(ctx context.Context) error {
+	hour := time.NewTicker(time.Hour)
+	defer hour.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hour.C:
+			if err := k.personal.Expire(); err != nil {
+				k.log.Warn("bills are not forgotten", "error", err)
+			}
+		}
+	}
 }
 
 func (k *kiosk) history(f func(index uint64, entry []byte) error) error {

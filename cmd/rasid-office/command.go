@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rasid/node"
 	"rasid/node/catalogue"
 	"rasid/node/config"
 	"rasid/node/fleet"
@@ -56,8 +57,10 @@ dues, enrols machines and exports the ledger for auditors.
 
 Exit status: 0 done · 1 refused or failed; what was asked did not happen.`,
 		SilenceUsage: true, SilenceErrors: true,
+		// Every command reads keys, and one of them what is personal.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return node.HideMemory() },
 	}
-	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), cli.Command("rasid-office"), configCommand())
+	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), blobCommand(), eraseCommand(), keysCommand(), cli.Command("rasid-office"), configCommand())
 	return root
 }
 
@@ -66,7 +69,7 @@ func fleetCommand() *cobra.Command {
 	var r fleet.Request
 	init := &cobra.Command{
 		Use:   "init",
-		Short: "make a new fleet: its keys, the office's identity, the first pepper",
+		Short: "make a new fleet: its keys, the office's identity, the first pepper and seal key",
 		Long: `Makes a new fleet in a folder. Afterwards move fleet.key to a safe place, such as a
 stick in a vault: it signs districts only and nothing here reads it again. Give
 fleet.pub to everybody: with it anyone can verify receipts and exports.`,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"rasid/ledger"
@@ -34,10 +35,12 @@ type duesJob struct {
 type ledgers struct {
 	dir       string
 	id        fleet.Identity
+	ring      *fleet.Ring // peppers renewed since, too
 	store     *store.Store
 	keys      map[cert.Stream]fleet.LogKey
 	authority *store.Writer
 	cell      *store.Writer
+	announces sync.Mutex // one look at what is not announced yet at a time
 }
 
 func cellStream(id fleet.Identity) cert.Stream {
@@ -53,7 +56,7 @@ func openLedgers(dir string, log *slog.Logger) (*ledgers, error) {
 	if id.Chain.Machine.Role != cert.RoleOffice {
 		return nil, fmt.Errorf("%s is the folder of a %s: name the office's", dir, id.Chain.Machine.Role)
 	}
-	l := &ledgers{dir: dir, id: id, keys: map[cert.Stream]fleet.LogKey{}}
+	l := &ledgers{dir: dir, id: id, ring: id.Ring(), keys: map[cert.Stream]fleet.LogKey{}}
 	if l.store, err = store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), Log: log}); err != nil {
 		return nil, err
 	}
@@ -100,22 +103,17 @@ func (l *ledgers) write(ctx context.Context, w *store.Writer, stream cert.Stream
 	return err
 }
 
-// announce writes every enrolled machine that the authority log does not name yet.
+// announce writes every enrolled machine, and then every renewed key, that the
+// authority log does not name yet.
 func (l *ledgers) announce(ctx context.Context) error {
 	named := map[[ed25519.PublicKeySize]byte]bool{}
-	err := l.store.Range(l.authority.ID(), 0, l.authority.Size(), func(_ uint64, raw []byte) error {
-		e, err := ledger.DecodeEntry(raw)
-		if err != nil {
-			return err
-		}
-		body, err := event.Decode(e)
-		if m, ok := body.(*event.MachineEnrolled); ok {
+	err := l.each(func(b event.Body) {
+		if m, ok := b.(*event.MachineEnrolled); ok {
 			named[m.Chain.Machine.Key] = true
 		}
-		return err
 	})
-	if err != nil && l.authority.Size() > 0 {
-		return fmt.Errorf("couldn't read the authority log: %w", err)
+	if err != nil {
+		return err
 	}
 	machines, err := fleet.Machines(l.dir)
 	if err != nil {
@@ -129,13 +127,13 @@ func (l *ledgers) announce(ctx context.Context) error {
 			return fmt.Errorf("couldn't announce %s: %w", m.Name, err)
 		}
 	}
-	return nil
+	return l.announceKeys(ctx)
 }
 
 // publish seals the dues and names the set in the authority log. The object is
 // durable before the entry that names it.
 func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
-	pepper := l.id.Newest()
+	pepper := l.ring.Newest()
 	object, err := catalogue.Build(job.Biller, job.Dues, job.AsOf, pepper.Number, pepper.Secret, rand.Reader)
 	if err != nil {
 		return "", err
@@ -194,9 +192,10 @@ func (l *ledgers) source(info store.LogInfo, objects map[ledger.Hash][]byte) (au
 		if err != nil {
 			return nil // the books ask about it
 		}
-		for _, h := range event.Objects(body) {
-			if b, err := l.store.Object(h); err == nil {
-				objects[h] = b
+		// Sealed blobs stay here: no erasure would reach them in an export.
+		if d, ok := body.(*event.DuesPublished); ok {
+			if b, err := l.store.Object(d.Object); err == nil {
+				objects[d.Object] = b
 			}
 		}
 		return nil

@@ -122,6 +122,12 @@ func (o *office) servePage(ctx context.Context, out io.Writer) error {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.MustRegister(officeMetrics{snapshot: o.view.Snapshot, now: time.Now})
+	objects := func(state, help string, f func(store.ObjectCounts) int) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "office_objects_" + state, Help: help}, func() float64 { return float64(f(o.store.ObjectCounts())) }))
+	}
+	objects("held", "Objects that entries name and that are here.", func(c store.ObjectCounts) int { return c.Held })
+	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
+	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	mux.Handle("/", o.page)
 	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {

@@ -88,6 +88,7 @@ func (o *office) serveSocket(ctx context.Context) error {
 			return say(reply)(o.export(target))
 		},
 	})
+	maps.Copy(jobs, o.privacyJobs())
 	return socket.Serve(ctx, o.s.Dir, jobs)
 }
 

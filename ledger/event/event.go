@@ -18,6 +18,7 @@ const (
 	KindSaleOpened       ledger.Kind = 1
 	KindBillSelected     ledger.Kind = 2
 	KindSaleEnded        ledger.Kind = 3
+	KindBlobSealed       ledger.Kind = 4
 	KindNoteEscrowed     ledger.Kind = 10
 	KindStackIntent      ledger.Kind = 11
 	KindNoteStacked      ledger.Kind = 12
@@ -34,6 +35,9 @@ const (
 	KindMachineEnrolled  ledger.Kind = 100
 	KindDuesPublished    ledger.Kind = 101
 	KindAcknowledged     ledger.Kind = 102
+	KindErased           ledger.Kind = 104
+	KindSealKeyRenewed   ledger.Kind = 105
+	KindPepperRenewed    ledger.Kind = 106
 )
 
 // Body is what one kind of entry says.
@@ -93,6 +97,21 @@ func newLaterBody(k ledger.Kind) Body {
 		return &DuesPublished{}
 	case KindAcknowledged:
 		return &Acknowledged{}
+	}
+	return newPrivateBody(k)
+}
+
+// newPrivateBody returns the bodies of personal data and its keys.
+func newPrivateBody(k ledger.Kind) Body {
+	switch k {
+	case KindBlobSealed:
+		return &BlobSealed{}
+	case KindErased:
+		return &Erased{}
+	case KindSealKeyRenewed:
+		return &SealKeyRenewed{}
+	case KindPepperRenewed:
+		return &PepperRenewed{}
 	}
 	return nil
 }
@@ -157,8 +176,10 @@ func authors(k ledger.Kind) Authors {
 	switch k {
 	case KindLogOpened, KindSoftwareStarted:
 		return AnyLog
-	case KindMachineEnrolled, KindDuesPublished:
+	case KindMachineEnrolled, KindDuesPublished, KindSealKeyRenewed, KindPepperRenewed:
 		return AuthorityLog
+	case KindErased:
+		return AuthorityLog | CellLog
 	case KindAcknowledged:
 		return CellLog
 	}
@@ -304,6 +325,10 @@ func checkText(what, s string, maxBytes int) error {
 	}
 	return nil
 }
+
+// PlainText reports whether s holds nothing that would act on its reader's terminal,
+// page or export (LEDGER.md §6.2).
+func PlainText(s string) bool { return !strings.ContainsFunc(s, hidden) }
 
 func hidden(r rune) bool {
 	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 ||

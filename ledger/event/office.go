@@ -46,14 +46,6 @@ func (b *DuesPublished) check() error {
 	return checkBiller(b.Biller)
 }
 
-// Objects returns the objects that an entry names and that follow it.
-func Objects(b Body) []ledger.Hash {
-	if d, ok := b.(*DuesPublished); ok {
-		return []ledger.Hash{d.Object}
-	}
-	return nil
-}
-
 // Held is how far the office holds a log.
 type Held struct {
 	_    struct{} `cbor:",toarray"`

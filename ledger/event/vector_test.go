@@ -105,6 +105,10 @@ func goodBodies(t testing.TB) map[string]event.Body {
 		"machine-enrolled":        &event.MachineEnrolled{Chain: opened(t, cert.RoleKiosk, 0).Chain, Name: "SKR-0147", Place: "सीकर तहसील"},
 		"dues-published":          &event.DuesPublished{Biller: "JVVNL", Object: ledger.Hash{0xd0}, Bytes: ledger.ObjectMaxBytes, AsOfMs: 1795400000000, Pepper: 1, Count: 5000},
 		"acknowledged":            &event.Acknowledged{Held: []event.Held{{Log: log(1), Size: 5, Root: ledger.Hash{1}}, {Log: log(2), Size: 1 << 40}}},
+		"blob-sealed":             &event.BlobSealed{Sale: 1000, Object: ledger.Hash{0xb0}, Bytes: ledger.BlobMaxBytes, Seal: 1},
+		"erased":                  &event.Erased{Objects: []ledger.Hash{{0xb0}, {0xb1}}, Why: "asked for by the citizen"},
+		"seal-key-renewed":        &event.SealKeyRenewed{Number: 2, Key: [32]byte{9}},
+		"pepper-renewed":          &event.PepperRenewed{Number: 2, Object: ledger.Hash{0xe0}, Bytes: ledger.ObjectMaxBytes},
 		"payment-committed-max-in": payment(func(p *event.PaymentCommitted) {
 			p.Due, p.Tendered, p.Applied = 1_000_000_000_000, 1_000_000_000_000, 1_000_000_000_000
 			p.Surplus = 0
@@ -127,7 +131,7 @@ func badBodies(t testing.TB) []badBody {
 		many = append(many, event.Held{Log: ledger.LogID{byte(i >> 8), byte(i)}})
 	}
 	v, l := vector.Value, vector.Limit
-	return append(badMoney(), []badBody{
+	return slices.Concat(badMoney(), badPrivate(), []badBody{
 		{"currency-dollar", v, "currency 840", currency},
 		{"service-0", v, "service 0", &event.SaleOpened{Language: event.Hindi}},
 		{"language-3", v, "language 3", &event.SaleOpened{Service: 1, Language: 3}},
@@ -164,7 +168,27 @@ func badBodies(t testing.TB) []badBody {
 		{"acknowledged-none", v, "0 logs", &event.Acknowledged{}},
 		{"acknowledged-257", l, "257 logs", &event.Acknowledged{Held: many}},
 		{"acknowledged-unordered", v, "ascending", &event.Acknowledged{Held: []event.Held{{Log: ledger.LogID{2}}, {Log: ledger.LogID{1}}}}},
-	}...)
+	})
+}
+
+// badPrivate are the bodies of personal data and its keys.
+func badPrivate() []badBody {
+	v, l := vector.Value, vector.Limit
+	return []badBody{
+		{"blob-of-0-bytes", v, "blob of 0", &event.BlobSealed{Seal: 1}},
+		{"blob-beyond-limit", l, "blob of 1025", &event.BlobSealed{Bytes: ledger.BlobMaxBytes + 1, Seal: 1}},
+		{"blob-seal-key-0", v, "seal key number 0", &event.BlobSealed{Bytes: 1}},
+		{"erased-none", v, "0 objects", &event.Erased{Why: "x"}},
+		{"erased-257", l, "257 objects", &event.Erased{Objects: make([]ledger.Hash, 257), Why: "x"}},
+		{"erased-twice", v, "ascending", &event.Erased{Objects: make([]ledger.Hash, 2), Why: "x"}},
+		{"erased-no-reason", v, "reason of 0", &event.Erased{Objects: make([]ledger.Hash, 1)}},
+		{"erased-reason-129-bytes", l, "reason of 129", &event.Erased{Objects: make([]ledger.Hash, 1), Why: strings.Repeat("w", 129)}},
+		{"seal-key-zeros", v, "zeros", &event.SealKeyRenewed{Number: 1}},
+		{"seal-key-number-0", v, "seal key number 0", &event.SealKeyRenewed{Key: [32]byte{9}}},
+		{"pepper-set-of-0-bytes", v, "object of 0", &event.PepperRenewed{Number: 1}},
+		{"pepper-set-beyond-limit", l, "object of 1048577", &event.PepperRenewed{Number: 1, Bytes: ledger.ObjectMaxBytes + 1}},
+		{"pepper-number-0", v, "pepper number 0", &event.PepperRenewed{Bytes: 1}},
+	}
 }
 
 // badMoney are the bodies of payments and slips.
@@ -293,7 +317,7 @@ func TestEveryFieldCounts(t *testing.T) {
 }
 
 func TestUnknownKindIsKept(t *testing.T) {
-	for _, k := range []ledger.Kind{4, 99, 255, 256, 65535} {
+	for _, k := range []ledger.Kind{9, 99, 255, 256, 65535} {
 		b, err := event.Decode(ledger.Entry{Kind: k, Body: ledger.RawCBOR{0xa0}})
 		if _, ok := b.(*event.Unknown); err != nil || !ok || b.Kind() != k {
 			t.Errorf("kind %d: %v, %v", k, b, err)
@@ -335,7 +359,7 @@ func TestOpenLogVectors(t *testing.T) {
 
 // TestStrangersWriteNothing: what is no log of the table, and kinds not in use.
 func TestStrangersWriteNothing(t *testing.T) {
-	for _, k := range append(event.Kinds(), 4, 999) {
+	for _, k := range append(event.Kinds(), 9, 999) {
 		for _, a := range []event.Author{
 			{}, {Role: cert.RoleDistrict, Stream: cert.StreamAuthority}, {Role: cert.RoleAuditor}, {Role: cert.RoleOffice}, {Role: cert.RoleOffice, Stream: 3},
 			{Role: cert.RoleOffice, Stream: cert.StreamCell - 1}, {Role: cert.RoleKiosk, Stream: cert.StreamAuthority}, {Role: cert.RoleKiosk, Stream: cert.StreamCell},
@@ -346,7 +370,7 @@ func TestStrangersWriteNothing(t *testing.T) {
 		}
 	}
 	for name, a := range authors {
-		if a.MayWrite(1, 4) || a.MayWrite(1, 999) {
+		if a.MayWrite(1, 9) || a.MayWrite(1, 999) {
 			t.Errorf("a kind not in use means something in the log %s", name)
 		}
 	}

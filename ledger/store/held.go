@@ -49,18 +49,23 @@ func (s *Store) grow(h held, run ledger.Run) (growth, held, error) {
 		// A body that breaks its kind's form names nothing; the entry is kept and listed.
 		if body, err := event.Decode(e); err == nil {
 			g.objects = append(g.objects, event.Objects(body)...)
+			g.erased = append(g.erased, event.Erases(body)...)
 		}
 	}
 	h.log = next
 	return g, h, nil
 }
 
-// publish makes a durable growth visible.
-func (s *Store) publish(h held, g growth) {
-	s.objects.name(g.objects...)
+// publish makes a durable growth visible. What it erases is gone before anybody sees
+// the entries that say so.
+func (s *Store) publish(h held, g growth) error {
+	if err := s.objects.follow(g); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.logs[h.log.ID()] = &h
 	s.mu.Unlock()
+	return nil
 }
 
 // view returns a log that has at least one entry.

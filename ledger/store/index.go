@@ -24,6 +24,7 @@ import (
 //	'c' log size    root, signature and edge hashes of a kept checkpoint
 //	'l' log         public key and size: how far the log is held
 //	'o' hash        an object that a held entry names (empty value)
+//	'x' hash        an object that a held entry erases (empty value)
 //	'f' log root n  part n of a contradicting run, kept as evidence
 //
 // Numbers are big-endian. Badger's iterators report no error and may pass over
@@ -42,6 +43,7 @@ const (
 	prefixCheckpoint = 'c'
 	prefixLog        = 'l'
 	prefixObject     = 'o'
+	prefixErased     = 'x'
 	prefixFork       = 'f'
 )
 
@@ -52,6 +54,8 @@ func key(prefix byte, log ledger.LogID, n uint64) []byte {
 func logKey(log ledger.LogID) []byte { return append([]byte{prefixLog}, log[:]...) }
 
 func objectKey(h ledger.Hash) []byte { return append([]byte{prefixObject}, h[:]...) }
+
+func erasedKey(h ledger.Hash) []byte { return append([]byte{prefixErased}, h[:]...) }
 
 func forkKey(log ledger.LogID, root ledger.Hash, part uint64) []byte {
 	k := append(append([]byte{prefixFork}, log[:]...), root[:]...)
@@ -85,9 +89,9 @@ const (
 	// valueMaxBytes is the longest value kept in the tree itself.
 	valueMaxBytes = 64 << 10
 	// A transaction may have 15 % of the memtable: a batch must fit in the first, a
-	// whole run with all the objects it may name in the second.
+	// whole run with all the objects it may name or erase in the second.
 	ownMemTableBytes   = 8 << 20
-	peersMemTableBytes = 16 << 20
+	peersMemTableBytes = 24 << 20
 )
 
 // openIndex opens or creates the index. It refuses a folder that Badger would
@@ -152,6 +156,7 @@ type growth struct {
 	entries [][]byte
 	log     ledger.Log    // after
 	objects []ledger.Hash // named by the entries
+	erased  []ledger.Hash // by the entries
 }
 
 // bytes is at least what the growth takes of a transaction, and pairs how many keys.
@@ -161,8 +166,8 @@ func (g growth) bytes() (size, pairs int64) {
 	for _, e := range g.entries {
 		size += int64(len(e)) + perPair
 	}
-	pairs = int64(len(g.entries) + len(g.objects) + 2)
-	return size + int64(len(g.objects)+2)*perPair, pairs
+	others := int64(len(g.objects) + len(g.erased) + 2)
+	return size + others*perPair, int64(len(g.entries)) + others
 }
 
 // pairs calls f with every key and value that the growth is stored as.
@@ -178,6 +183,11 @@ func (g growth) pairs(f func(key, value []byte) error) error {
 	}
 	for _, h := range g.objects {
 		if err := f(objectKey(h), nil); err != nil {
+			return err
+		}
+	}
+	for _, h := range g.erased {
+		if err := f(erasedKey(h), nil); err != nil {
 			return err
 		}
 	}
@@ -421,17 +431,23 @@ func (x *index) ids() ([]ledger.LogID, error) {
 	return out, err
 }
 
-// objects returns every object that a held entry names.
-func (x *index) objects() ([]ledger.Hash, error) {
-	var out []ledger.Hash
-	err := x.db.View(func(txn *badger.Txn) error {
-		prefix := []byte{prefixObject}
-		return scan(txn, prefix, prefix, false, func(item *badger.Item) (bool, error) {
-			out = append(out, ledger.Hash(item.Key()[1:]))
-			return true, nil
-		})
+// objects returns every object that a held entry names, and every one that a held
+// entry erases.
+func (x *index) objects() (named, erased []ledger.Hash, err error) {
+	err = x.db.View(func(txn *badger.Txn) error {
+		for prefix, into := range map[byte]*[]ledger.Hash{prefixObject: &named, prefixErased: &erased} {
+			prefix := []byte{prefix}
+			err := scan(txn, prefix, prefix, false, func(item *badger.Item) (bool, error) {
+				*into = append(*into, ledger.Hash(item.Key()[1:]))
+				return true, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return out, err
+	return named, erased, err
 }
 
 // badgerLog hands what Badger says to slog; its chatter is dropped.

@@ -167,7 +167,11 @@ func (s *Store) flush(st *staged) error {
 		return err
 	}
 	for _, g := range st.growths {
-		s.objects.name(g.objects...)
+		if err := s.objects.follow(g); err != nil {
+			err = fmt.Errorf("couldn't ingest: %w", err)
+			s.fail(err)
+			return err
+		}
 	}
 	s.mu.Lock()
 	for id, h := range st.logs {

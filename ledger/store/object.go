@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,18 +21,32 @@ var ErrNoObject = errors.New("the object is not held")
 // ErrUnwanted is returned for an object that no held entry names.
 var ErrUnwanted = errors.New("no held entry names the object")
 
+// ErrErased is returned for an object that a held entry erases: it is taken no more.
+var ErrErased = errors.New("the object is erased")
+
+// ObjectCounts says how many objects held entries name, and what became of them:
+// Named = Held + Missing + Erased, but for erased ones that no held entry names, which
+// count as erased and not as named.
+type ObjectCounts struct {
+	Named   int
+	Held    int
+	Missing int
+	Erased  int
+}
+
 // objects are files named by the hash of their bytes.
 type objects struct {
 	dir     string
 	writing sync.Mutex
 
-	mu    sync.Mutex // guards what follows
-	named map[ledger.Hash]bool
-	kept  map[ledger.Hash]bool
+	mu     sync.Mutex // guards what follows
+	named  map[ledger.Hash]bool
+	kept   map[ledger.Hash]bool
+	erased map[ledger.Hash]bool
 }
 
 func (o *objects) open(dir string) error {
-	o.dir, o.named, o.kept = dir, map[ledger.Hash]bool{}, map[ledger.Hash]bool{}
+	o.dir, o.named, o.kept, o.erased = dir, map[ledger.Hash]bool{}, map[ledger.Hash]bool{}, map[ledger.Hash]bool{}
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -43,9 +58,10 @@ func (o *objects) open(dir string) error {
 			}
 			continue
 		}
-		var h ledger.Hash
-		if n, err := fmt.Sscanf(f.Name(), "%x", &h); n == 1 && err == nil && h.String() == f.Name() {
-			o.kept[h] = true
+		if raw, err := hex.DecodeString(f.Name()); err == nil && len(raw) == ledger.HashBytes {
+			if h := ledger.Hash(raw); h.String() == f.Name() {
+				o.kept[h] = true
+			}
 		}
 	}
 	return nil
@@ -53,33 +69,67 @@ func (o *objects) open(dir string) error {
 
 func (o *objects) path(h ledger.Hash) string { return filepath.Join(o.dir, h.String()) }
 
-// name notes that held entries name the objects.
-func (o *objects) name(hashes ...ledger.Hash) {
+// follow does what durable entries say of objects: it notes what they name and
+// removes what they erase. Commit, ingest and start pass here, and doing it twice
+// changes nothing. What it erased is gone durably on return.
+func (o *objects) follow(g growth) error {
+	if len(g.erased) == 0 {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, h := range g.objects {
+			o.named[h] = true
+		}
+		return nil
+	}
+	o.writing.Lock()
+	defer o.writing.Unlock() // so that no copy is written behind the removal
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, h := range hashes {
+	for _, h := range g.objects {
 		o.named[h] = true
 	}
+	removed := false
+	for _, h := range g.erased {
+		o.erased[h] = true
+		if !o.kept[h] {
+			continue // a half-written copy went when the folder was opened
+		}
+		if err := os.Remove(o.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't erase object %s: %w", h, err)
+		}
+		delete(o.kept, h)
+		removed = true
+	}
+	if !removed {
+		return nil
+	}
+	if err := syncDir(o.dir); err != nil {
+		return fmt.Errorf("couldn't erase objects: %w", err)
+	}
+	return nil
 }
 
-func (o *objects) state(h ledger.Hash) (named, kept bool) {
+type objectState struct{ named, kept, erased bool }
+
+func (o *objects) state(h ledger.Hash) objectState {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.named[h], o.kept[h]
+	return objectState{o.named[h], o.kept[h], o.erased[h]}
 }
 
 // PutObject stores this node's own object and returns its name. It is durable on
-// return: commit the entry that names it afterwards.
+// return: commit the entry that names it afterwards. ErrErased when a held entry
+// erases it.
 func (s *Store) PutObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 	h := ledger.ObjectHash(b)
 	return h, s.putObject(ctx, h, b)
 }
 
-// AcceptObject stores an object that another node sent, if a held entry names it;
-// else ErrUnwanted. It is durable on return.
+// AcceptObject stores an object that another node sent, if a held entry names it,
+// else ErrUnwanted, and none erases it, else ErrErased. It is durable on return.
 func (s *Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 	h := ledger.ObjectHash(b)
-	if named, _ := s.objects.state(h); !named {
+	if !s.objects.state(h).named {
 		return h, fmt.Errorf("couldn't accept object %s: %w", h, ErrUnwanted)
 	}
 	return h, s.putObject(ctx, h, b)
@@ -103,7 +153,10 @@ func (s *Store) putObject(ctx context.Context, h ledger.Hash, b []byte) error {
 func (o *objects) write(h ledger.Hash, b []byte) error {
 	o.writing.Lock()
 	defer o.writing.Unlock() // two writers of one object would share a temporary file
-	if _, kept := o.state(h); kept {
+	switch state := o.state(h); {
+	case state.erased:
+		return ErrErased
+	case state.kept:
 		return nil
 	}
 	if err := writeDurably(o.path(h), b); err != nil {
@@ -115,9 +168,13 @@ func (o *objects) write(h ledger.Hash, b []byte) error {
 	return nil
 }
 
-// Object returns an object's bytes, which have that hash, or ErrNoObject. One whose
+// Object returns an object's bytes, which have that hash, or ErrNoObject; for an
+// erased one ErrErased too. One whose
 // file has changed counts as missing from then on, so that it is fetched again.
 func (s *Store) Object(h ledger.Hash) ([]byte, error) {
+	if s.objects.state(h).erased {
+		return nil, fmt.Errorf("object %s: %w: %w", h, ErrNoObject, ErrErased)
+	}
 	b, err := os.ReadFile(s.objects.path(h))
 	if err == nil && ledger.ObjectHash(b) == h {
 		return b, nil
@@ -131,17 +188,34 @@ func (s *Store) Object(h ledger.Hash) ([]byte, error) {
 	return nil, fmt.Errorf("object %s: %w", h, ErrNoObject)
 }
 
-// MissingObjects returns the objects that held entries name and that are not held,
-// ascending.
+// MissingObjects returns the objects that held entries name and that are neither held
+// nor erased, ascending.
 func (s *Store) MissingObjects() []ledger.Hash {
 	s.objects.mu.Lock()
 	defer s.objects.mu.Unlock()
 	var out []ledger.Hash
 	for h := range s.objects.named {
-		if !s.objects.kept[h] {
+		if !s.objects.kept[h] && !s.objects.erased[h] {
 			out = append(out, h)
 		}
 	}
 	slices.SortFunc(out, func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
 	return out
+}
+
+// ObjectCounts counts the objects that entries speak of.
+func (s *Store) ObjectCounts() ObjectCounts {
+	s.objects.mu.Lock()
+	defer s.objects.mu.Unlock()
+	c := ObjectCounts{Named: len(s.objects.named), Erased: len(s.objects.erased)}
+	for h := range s.objects.named {
+		switch {
+		case s.objects.erased[h]:
+		case s.objects.kept[h]:
+			c.Held++
+		default:
+			c.Missing++
+		}
+	}
+	return c
 }

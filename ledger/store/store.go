@@ -168,9 +168,7 @@ func (s *Store) recoverOwn(path string) error {
 			return fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
 		}
 	}
-	named, err := s.own.objects()
-	s.objects.name(named...)
-	return err
+	return s.followIndex(s.own)
 }
 
 func (s *Store) journalDir(id ledger.LogID) string {
@@ -209,13 +207,21 @@ func (s *Store) loadPeers(path string) error {
 		}
 		s.logs[l.ID()] = h
 	}
-	named, err := s.peers.objects()
+	if err := s.followIndex(s.peers); err != nil {
+		return err
+	}
+	s.forks, err = s.peers.forks()
+	return err
+}
+
+// followIndex learns what held entries say of objects. An erasure that a crash cut
+// off between entry and removal is finished here.
+func (s *Store) followIndex(x *index) error {
+	named, erased, err := x.objects()
 	if err != nil {
 		return err
 	}
-	s.objects.name(named...)
-	s.forks, err = s.peers.forks()
-	return err
+	return s.objects.follow(growth{objects: named, erased: erased})
 }
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {

@@ -299,8 +299,7 @@ func (w *Writer) commit(batch []*request) error {
 	}
 	h := w.held()
 	h.pending = nil
-	w.store.publish(h, growth{})
-	return nil
+	return w.store.publish(h, growth{})
 }
 
 // append signs the batch and appends it to the journal; only then readers see it.
@@ -326,6 +325,5 @@ func (w *Writer) append(batch []*request) (growth, error) {
 		return growth{}, err
 	}
 	after.pending = &g
-	w.store.publish(after, g)
-	return g, nil
+	return g, w.store.publish(after, g)
 }

@@ -39,6 +39,9 @@ func Test(t *testing.T, open Opener) {
 		{"runs read from any index extend", testReadRun},
 		{"own logs take nothing from others", testOwnRefused},
 		{"objects", testObjects},
+		{"erased objects are gone and stay gone", testErased},
+		{"an own entry erases", testErasedByOwn},
+		{"a run that erases as much as it can", testErasedMost},
 		{"updates", testUpdates},
 	}
 	for _, p := range parts {

@@ -198,6 +198,11 @@ func testObjects(t *testing.T, n *node) {
 	if h := must[ledger.Hash](t)(n.store.AcceptObject(t.Context(), set)); h != want || len(n.store.MissingObjects()) != 0 {
 		t.Fatal("the object is still missing")
 	}
+	n.stop()
+	n.start()
+	if got := n.store.MissingObjects(); len(got) != 0 {
+		t.Fatalf("after opening again objects that are held are missing: %v", got)
+	}
 	_, err = n.store.PutObject(t.Context(), make([]byte, ledger.ObjectMaxBytes+1))
 	wantErr(t, err, ledger.ErrMalformed)
 

@@ -88,7 +88,7 @@ func Enrol(dir, out string, r Request, now time.Time, rand io.Reader) (*event.Ma
 	if err != nil {
 		return nil, err
 	}
-	id.Peppers = office.Peppers
+	id.Peppers, id.Seals = office.Peppers, office.Seals
 	whole, err := id.machineFile()
 	if err != nil {
 		return nil, err

@@ -1,11 +1,13 @@
 // Package fleet makes a fleet, enrols machines and keeps each one's identity on
-// disk: its keys, its certificates, the fleet's public key and the peppers. It
+// disk: its keys, its certificates, the fleet's public key, the peppers and the
+// office's seal keys. It
 // decides who may talk (LEDGER.md §3).
 //
 // An identity is a folder. identity.json holds the machine key, the chain, the
 // peppers and the streams that have a log; fleet.pub the fleet's public key;
 // log-STREAM.json a log key with its grant. The office has district.json besides,
-// the key that certifies machines with the list of those it certified, and, until
+// the key that certifies machines with the list of those it certified, seal.json, the
+// private halves of the seal keys, and, until
 // somebody takes it to a safe place, fleet.key. All but fleet.pub are secret: mode
 // 0600. Every file is replaced whole and is durable before anything depends on it.
 package fleet
@@ -22,6 +24,7 @@ import (
 
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
+	"rasid/ledger/object"
 )
 
 // Files of an identity folder.
@@ -37,8 +40,8 @@ const (
 // certificateDays is how long a new certificate admits its holder to talk.
 const certificateDays = 10 * 365
 
-// peppersMax is how many peppers are valid at a time.
-const peppersMax = 2
+// keysMax is how many peppers, and how many seal keys, are valid at a time.
+const keysMax = 2
 
 // ErrExists is returned where an identity is there already.
 var ErrExists = errors.New("there is an identity already")
@@ -55,8 +58,9 @@ type Identity struct {
 	Machine ed25519.PrivateKey
 	Chain   cert.Chain
 	Fleet   ed25519.PublicKey
-	Peppers []Pepper // oldest first
-	Name    string   // "SKR-0147"
+	Peppers []Pepper         // oldest first
+	Seals   []object.SealKey // oldest first
+	Name    string           // "SKR-0147"
 	Place   string
 	dir     string
 }
@@ -79,16 +83,6 @@ func (id Identity) String() string {
 
 // GoString hides the secrets from %#v as well.
 func (id Identity) GoString() string { return id.String() }
-
-// Pepper returns the pepper of the number.
-func (id Identity) Pepper(number uint32) (event.Pepper, bool) {
-	for _, p := range id.Peppers {
-		if p.Number == number {
-			return p.Secret, true
-		}
-	}
-	return event.Pepper{}, false
-}
 
 // Newest returns the pepper that new dues sets are made with.
 func (id Identity) Newest() Pepper { return id.Peppers[len(id.Peppers)-1] }
@@ -123,8 +117,8 @@ func (r Request) check() error {
 }
 
 // Init makes a new fleet in dir: the fleet key, a district key with its
-// certificate, the office's machine key with its certificate, the first pepper and
-// the key and grant of the authority log. All is durable on return. The fleet key
+// certificate, the office's machine key with its certificate, the first pepper, the
+// first seal key, and the key and grant of the authority log. All is durable on return. The fleet key
 // signs districts only: take fleet.key to a safe place afterwards, nothing here
 // reads it again. rand must be a cryptographic source.
 func Init(dir string, r Request, now time.Time, rand io.Reader) (Identity, error) {
@@ -156,6 +150,11 @@ func Init(dir string, r Request, now time.Time, rand io.Reader) (Identity, error
 	if err := id.makeLogKey(cert.StreamAuthority, rand); err != nil {
 		return Identity{}, err
 	}
+	k, err := sealKey(dir, 1, rand)
+	if err != nil {
+		return Identity{}, err
+	}
+	id.Seals = []object.SealKey{k.Public()}
 	// identity.json comes last: its presence says that the fleet is whole.
 	return id, id.save(dir, []cert.Stream{cert.StreamAuthority})
 }
@@ -163,7 +162,7 @@ func Init(dir string, r Request, now time.Time, rand io.Reader) (Identity, error
 // checkVacant refuses a folder with keys in it, whole or not: to write over a
 // fleet key is to lose the fleet.
 func checkVacant(dir string) error {
-	for _, name := range []string{identityName, fleetKeyName, districtName} {
+	for _, name := range []string{identityName, fleetKeyName, districtName, sealsName} {
 		path := filepath.Join(dir, name)
 		_, err := os.Lstat(path)
 		switch {

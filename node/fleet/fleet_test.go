@@ -57,10 +57,10 @@ func TestFleetAndKiosk(t *testing.T) {
 	if !kiosk.Fleet.Equal(office.Fleet) || kiosk.Newest() != office.Newest() || kiosk.Newest().Secret == (event.Pepper{}) {
 		t.Error("the kiosk has another fleet or pepper than the office")
 	}
-	if p, ok := kiosk.Pepper(1); !ok || p != office.Newest().Secret {
+	if p, ok := kiosk.Ring().Pepper(1); !ok || p != office.Newest().Secret {
 		t.Error("pepper 1 is not the office's")
 	}
-	if _, ok := kiosk.Pepper(2); ok {
+	if _, ok := kiosk.Ring().Pepper(2); ok {
 		t.Error("there is a pepper 2")
 	}
 	if kiosk.MachineID() == office.MachineID() || len(kiosk.MachineID()) != 64 {

@@ -30,6 +30,7 @@ type identityFile struct {
 	Machine []byte        `json:"machine_seed"`
 	Chain   []byte        `json:"chain"`
 	Peppers []pepperFile  `json:"peppers"`
+	Seals   []sealFile    `json:"seal_keys"`
 	Streams []cert.Stream `json:"streams"` // that have a log key
 }
 
@@ -47,6 +48,9 @@ func (id Identity) save(dir string, streams []cert.Stream) error {
 	f := identityFile{Format: formatNumber, Name: id.Name, Place: id.Place, Machine: id.Machine.Seed(), Chain: chain, Streams: streams}
 	for _, p := range id.Peppers {
 		f.Peppers = append(f.Peppers, pepperFile{Number: p.Number, Secret: p.Secret[:]})
+	}
+	for _, k := range id.Seals {
+		f.Seals = append(f.Seals, sealFile{Number: k.Number, Public: k.Public[:]})
 	}
 	if err := writeFile(dir, fleetPubName, base64Text(id.Fleet), 0o644); err != nil {
 		return err
@@ -89,15 +93,18 @@ func Load(dir string) (Identity, error) {
 	if !id.MachineKey().Equal(id.Chain.Machine.PublicKey()) {
 		return Identity{}, damaged(dir, identityName, "the machine key is not the certified one")
 	}
-	if id.Peppers, err = f.peppers(); err != nil {
+	if id.Peppers, err = f.peppers(); err == nil {
+		id.Seals, err = f.seals()
+	}
+	if err != nil {
 		return Identity{}, damaged(dir, identityName, err.Error())
 	}
 	return id, nil
 }
 
 func (f identityFile) peppers() ([]Pepper, error) {
-	if len(f.Peppers) == 0 || len(f.Peppers) > peppersMax {
-		return nil, fmt.Errorf("%d peppers, want 1 to %d", len(f.Peppers), peppersMax)
+	if len(f.Peppers) == 0 || len(f.Peppers) > keysMax {
+		return nil, fmt.Errorf("%d peppers, want 1 to %d", len(f.Peppers), keysMax)
 	}
 	var all []Pepper
 	for i, p := range f.Peppers {

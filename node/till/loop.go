@@ -47,10 +47,17 @@ type Catalogue interface {
 	Look(number string) Looked
 }
 
-// Personal keeps what is personal of a bill until its papers are out. Keep is
-// durable on return.
+// Blob names a sealed blob that is durable.
+type Blob struct {
+	Object  ledger.Hash
+	Bytes   uint64
+	SealKey uint32 // number of the one it is sealed to
+}
+
+// Personal seals what is personal of a bill for the office, and keeps what opens it
+// here until some days after its papers are out. Keep is durable on return.
 type Personal interface {
-	Keep(Bill) error
+	Keep(ctx context.Context, b Bill) (Blob, error)
 	Get(event.BillKey) (Bill, bool)
 	Forget(event.BillKey) error
 	// Sweep forgets everything that is not needed any more.
@@ -200,8 +207,17 @@ func (t *Till) step(ctx context.Context, ev Event) error {
 // the personal data, commit, fold what was committed, show, and only then command.
 func (t *Till) perform(ctx context.Context, out Out) error {
 	if out.Keep != nil {
-		if err := t.cfg.Personal.Keep(*out.Keep); err != nil {
+		blob, err := t.cfg.Personal.Keep(ctx, *out.Keep)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil // nothing was committed: the sale has not begun
+			}
 			return fmt.Errorf("couldn't keep the bill's data: %w", err)
+		}
+		// The blob is durable: only now may an entry name it.
+		opens := out.Draft
+		out.Draft = func(sale uint64) []event.Body {
+			return append(opens(sale), &event.BlobSealed{Sale: sale, Object: blob.Object, Bytes: blob.Bytes, Seal: blob.SealKey})
 		}
 	}
 	var copies []*event.PrintIntent

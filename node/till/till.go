@@ -163,6 +163,7 @@ type Draft func(first uint64) []event.Body
 
 // Out is what the machine wants done, in this order: keep Personal durably, commit
 // Draft, send every copy that the draft intends to print, and carry out Commands. Commands without a Draft are carried out at once.
+// Keep goes only with the Draft that opens the sale: the loop adds to it the entry that names the sealed blob.
 type Out struct {
 	Keep     *Bill
 	Draft    Draft
@@ -185,6 +186,6 @@ type (
 		Copy    uint32
 		Since   time.Time
 	}
-	// Forget destroys what was kept of the personal data of a bill.
+	// Forget says that nobody needs what was kept of the personal data of a bill.
 	Forget struct{ Bill event.BillKey }
 )

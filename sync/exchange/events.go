@@ -73,6 +73,9 @@ type (
 		Conn Conn
 		Hash ledger.Hash
 	}
+	// ObjectUnwanted answers PutObject when the object is wanted no more: an entry that
+	// came meanwhile erases it.
+	ObjectUnwanted struct{ Hash ledger.Hash }
 	// Tick reports the time, monotonic enough for ages. Trusted says whether a
 	// certificate's last day may be judged by it: a node that does not know the
 	// time admits everybody whose chain verifies.
@@ -82,18 +85,19 @@ type (
 	}
 )
 
-func (Connected) event()  {}
-func (Received) event()   {}
-func (Closed) event()     {}
-func (Grown) event()      {}
-func (Ingested) event()   {}
-func (RunRead) event()    {}
-func (ObjectRead) event() {}
-func (Written) event()    {}
-func (Missing) event()    {}
-func (ObjectHeld) event() {}
-func (PutFailed) event()  {}
-func (Tick) event()       {}
+func (Connected) event()      {}
+func (Received) event()       {}
+func (Closed) event()         {}
+func (Grown) event()          {}
+func (Ingested) event()       {}
+func (RunRead) event()        {}
+func (ObjectRead) event()     {}
+func (Written) event()        {}
+func (Missing) event()        {}
+func (ObjectHeld) event()     {}
+func (PutFailed) event()      {}
+func (ObjectUnwanted) event() {}
+func (Tick) event()           {}
 
 // Action is something to do: one of the types below.
 type Action interface{ action() }
@@ -130,7 +134,8 @@ type (
 		Conn Conn
 		Hash ledger.Hash
 	}
-	// PutObject stores an object durably and reports ObjectHeld or PutFailed.
+	// PutObject stores an object durably and reports ObjectHeld, ObjectUnwanted or
+	// PutFailed.
 	PutObject struct {
 		Conn  Conn
 		Hash  ledger.Hash

@@ -188,6 +188,9 @@ func (x *Exchange) Step(e Event) []Action {
 		x.objectHeld(e.Hash)
 	case PutFailed:
 		x.putFailed(e)
+	case ObjectUnwanted:
+		x.settlePut(e.Hash)
+		x.dropMissing(e.Hash)
 	case Tick:
 		x.tick(e)
 	}

@@ -87,9 +87,7 @@ func (x *Exchange) object(p *peer, b []byte, n int) {
 func (x *Exchange) objectHeld(h ledger.Hash) {
 	x.chase = true
 	x.settlePut(h)
-	if i, ok := findHash(x.missing, h); ok {
-		x.missing = slices.Delete(x.missing, i, i+1)
-	}
+	x.dropMissing(h)
 	if c, ok := x.asked[h]; ok {
 		delete(x.asked, h)
 		if p := x.peers[c]; p != nil {
@@ -101,6 +99,12 @@ func (x *Exchange) objectHeld(h ledger.Hash) {
 			delete(p.lacked, h)
 			x.send(p, &wire.Offer{Hashes: []ledger.Hash{h}})
 		}
+	}
+}
+
+func (x *Exchange) dropMissing(h ledger.Hash) {
+	if i, ok := findHash(x.missing, h); ok {
+		x.missing = slices.Delete(x.missing, i, i+1)
 	}
 }
 

@@ -43,9 +43,13 @@ type Store interface {
 	Updates() (<-chan struct{}, func())
 }
 
+// ErrUnwanted is returned by AcceptObject for an object that is wanted no more: an
+// entry that came meanwhile erases it, or none names it.
+var ErrUnwanted = errors.New("the object is not wanted")
+
 // Objects is what sync needs of the store of objects, concurrently too.
 type Objects interface {
-	// AcceptObject stores an object durably.
+	// AcceptObject stores an object durably, or returns ErrUnwanted.
 	AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error)
 	// Object returns an object's bytes; any error means that it is not held.
 	Object(h ledger.Hash) ([]byte, error)

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -164,7 +165,11 @@ func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
 func (h *Host) putObject(ctx context.Context, a exchange.PutObject) bool {
 	h.objects.Lock()
 	defer h.objects.Unlock()
-	if _, err := h.cfg.Objects.AcceptObject(ctx, a.Bytes); err != nil {
+	_, err := h.cfg.Objects.AcceptObject(ctx, a.Bytes)
+	if errors.Is(err, ErrUnwanted) {
+		return h.tell(ctx, exchange.ObjectUnwanted{Hash: a.Hash})
+	}
+	if err != nil {
 		h.cfg.Log.Error("couldn't store an object that a peer sent", "object", a.Hash.String(), "error", err.Error())
 		return h.tell(ctx, exchange.PutFailed{Conn: a.Conn, Hash: a.Hash})
 	}

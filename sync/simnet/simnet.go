@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -44,6 +45,7 @@ type World struct {
 
 // Stats counts what went over the network.
 type Stats struct {
+	Erased                    int // objects that a history erased, as its test counts them
 	Bytes, Messages           int
 	Runs, RunBytes            int
 	RunsHeldAlready           int
@@ -300,6 +302,7 @@ func (w *World) Commit(n *Node, entry []byte) error {
 		return err
 	}
 	w.step(n, exchange.Grown{Log: n.Machine.ID(), Tip: tip})
+	w.step(n, exchange.Missing{Hashes: n.Store.MissingObjects()})
 	return nil
 }
 
@@ -382,7 +385,12 @@ func (w *World) ingest(n *Node, a exchange.Ingest) {
 }
 
 func (w *World) put(n *Node, a exchange.PutObject) {
-	if _, err := n.Store.PutObject(context.Background(), a.Bytes); err != nil {
+	_, err := n.Store.PutObject(context.Background(), a.Bytes)
+	if errors.Is(err, ErrErased) {
+		w.later(n, 0, exchange.ObjectUnwanted{Hash: a.Hash})
+		return
+	}
+	if err != nil {
 		w.Stats.StorageTroubles++
 		w.later(n, 0, exchange.PutFailed{Conn: a.Conn, Hash: a.Hash})
 		return

@@ -1,8 +1,10 @@
 package simnet
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,9 +77,10 @@ func TestSeeds(t *testing.T) {
 		total.Cuts += s.Cuts
 		total.Crashes += s.Crashes
 		total.Dials += s.Dials
+		total.Erased += s.Erased
 	}
-	if total.Cuts == 0 || total.Crashes == 0 || total.RunsHeldAlready == 0 {
-		t.Errorf("the histories lack cuts, crashes or repeats: %+v", total)
+	if total.Cuts == 0 || total.Crashes == 0 || total.RunsHeldAlready == 0 || total.Erased == 0 {
+		t.Errorf("the histories lack cuts, crashes, repeats or erasures: %+v", total)
 	}
 	t.Logf("seeds %d to %d: %+v", from, to, total)
 }
@@ -92,8 +95,9 @@ func oneHistory(t *testing.T, seed uint64) Stats {
 			w.Link(a, b)
 		}
 	}
+	var blobs blobs
 	for i := range 60 {
-		disturb(t, w, i)
+		disturb(t, w, &blobs, i)
 		w.Run(w.chance(15*time.Second), func() bool { return false })
 	}
 	for i, a := range w.Nodes {
@@ -112,6 +116,7 @@ func oneHistory(t *testing.T, seed uint64) Stats {
 	if w.Now().Sub(healed) > 5*time.Minute {
 		t.Errorf("seed %d: equal only %s after the network was whole", seed, w.Now().Sub(healed))
 	}
+	blobs.check(t, w, seed)
 	if w.Stats.Reports != 0 {
 		t.Errorf("seed %d: %d logs were left out though nobody forked: %+v", seed, w.Stats.Reports, w.Stats)
 	}
@@ -126,10 +131,58 @@ func sizes(f ledger.Frontier) []string {
 	return out
 }
 
-func disturb(t *testing.T, w *World, i int) {
+// blobs are what a history sealed, and what of it the office erased.
+type blobs struct{ sealed, erased []ledger.Hash }
+
+// seal gives a kiosk a blob, and its log the entry that names it.
+func (b *blobs) seal(t testing.TB, w *World, n *Node, i int) {
+	t.Helper()
+	blob := fmt.Appendf(nil, "blob %d", i)
+	h := ledger.ObjectHash(blob)
+	e, err := entryOf(&event.BlobSealed{Object: h, Bytes: uint64(len(blob)), Seal: 1})
+	if err := errors.Join(err, w.Put(n, blob), w.Commit(n, e)); err != nil {
+		t.Fatal(err)
+	}
+	b.sealed = append(b.sealed, h)
+}
+
+// erase erases a blob that exists somewhere.
+func (b *blobs) erase(t testing.TB, w *World) {
+	t.Helper()
+	if len(b.sealed) == 0 {
+		return
+	}
+	i := w.Rand().IntN(len(b.sealed))
+	e, err := entryOf(&event.Erased{Objects: []ledger.Hash{b.sealed[i]}, Why: "test"})
+	if err := errors.Join(err, w.Commit(w.Nodes[0], e)); err != nil {
+		t.Fatal(err)
+	}
+	b.erased = append(b.erased, b.sealed[i])
+	b.sealed = slices.Delete(b.sealed, i, i+1)
+}
+
+// check: everybody holds every blob but the erased ones, which nobody holds.
+func (b *blobs) check(t testing.TB, w *World, seed uint64) {
+	t.Helper()
+	for i, n := range w.Nodes {
+		for _, h := range b.sealed {
+			if _, err := n.Store.Object(h); err != nil {
+				t.Errorf("seed %d: node %d lacks a blob: %v", seed, i, err)
+			}
+		}
+		for _, h := range b.erased {
+			if _, err := n.Store.Object(h); err == nil {
+				t.Errorf("seed %d: node %d holds a blob that was erased", seed, i)
+			}
+		}
+	}
+	w.Stats.Erased += len(b.erased)
+}
+
+func disturb(t *testing.T, w *World, blobs *blobs, i int) {
 	a := w.Nodes[w.Rand().IntN(len(w.Nodes))]
 	b := w.Nodes[w.Rand().IntN(len(w.Nodes))]
-	switch k := w.Rand().IntN(10); {
+	switch k := w.Rand().IntN(12); {
 	case k < 4:
 		for range 1 + w.Rand().IntN(8) {
 			commit(t, w, a, i)
@@ -142,6 +195,10 @@ func disturb(t *testing.T, w *World, i int) {
 		w.Link(a, b)
 	case k < 9:
 		w.Crash(a)
+	case k < 10 && a != w.Nodes[0]:
+		blobs.seal(t, w, a, i)
+	case k < 11:
+		blobs.erase(t, w)
 	default:
 		w.Start(a)
 	}

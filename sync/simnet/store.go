@@ -95,11 +95,13 @@ type Store struct {
 	logs    map[ledger.LogID]*heldLog
 	objects map[ledger.Hash][]byte
 	named   map[ledger.Hash]bool
+	erased  map[ledger.Hash]bool
 	watch   map[chan struct{}]bool
 	fail    error
 }
 
 type heldLog struct {
+	author  event.Author
 	log     ledger.Log
 	entries [][]byte
 	kept    []ledger.Checkpoint // ascending by size
@@ -109,7 +111,8 @@ type heldLog struct {
 func NewStore(fleet ed25519.PublicKey, m Machine) (*Store, error) {
 	s := &Store{
 		fleet: fleet, own: m.ID(), logs: make(map[ledger.LogID]*heldLog),
-		objects: make(map[ledger.Hash][]byte), named: make(map[ledger.Hash]bool), watch: make(map[chan struct{}]bool),
+		objects: make(map[ledger.Hash][]byte), named: make(map[ledger.Hash]bool), erased: make(map[ledger.Hash]bool),
+		watch: make(map[chan struct{}]bool),
 	}
 	_, err := s.Commit(m, m.Entry)
 	return s, err
@@ -139,12 +142,13 @@ func (s *Store) extend(held *heldLog, r ledger.Run) error {
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
+	first := held.log.End.Size
 	held.log = next
 	held.entries = append(held.entries, fresh...)
 	held.kept = append(held.kept, r.End)
 	s.logs[r.Log] = held
-	for _, entry := range fresh {
-		s.name(entry)
+	for i, entry := range fresh {
+		s.follow(held, first+uint64(i), entry)
 	}
 	s.wake()
 	return nil
@@ -160,16 +164,28 @@ func (s *Store) wake() {
 	}
 }
 
-// name notes the objects that an entry names: a published set of dues.
-func (s *Store) name(entry []byte) {
+// follow does what an entry says of objects, if its log may say it.
+func (s *Store) follow(held *heldLog, index uint64, entry []byte) {
 	e, err := ledger.DecodeEntry(entry)
 	if err != nil {
 		return
 	}
-	if body, err := event.Decode(e); err == nil {
-		for _, h := range event.Objects(body) {
-			s.named[h] = true
-		}
+	body, err := event.Decode(e)
+	if err != nil {
+		return
+	}
+	if opened, ok := body.(*event.LogOpened); ok && index == 0 {
+		held.author = opened.Author()
+	}
+	if !held.author.MayWrite(index, e.Kind) {
+		return
+	}
+	for _, h := range event.Objects(body) {
+		s.named[h] = true
+	}
+	for _, h := range event.Erases(body) {
+		s.erased[h] = true
+		delete(s.objects, h)
 	}
 }
 
@@ -288,6 +304,9 @@ func (s *Store) PutObject(_ context.Context, b []byte) (ledger.Hash, error) {
 	if s.fail != nil {
 		return h, s.fail
 	}
+	if s.erased[h] {
+		return h, ErrErased
+	}
 	s.objects[h] = b
 	s.wake()
 	return h, nil
@@ -297,6 +316,9 @@ func (s *Store) PutObject(_ context.Context, b []byte) (ledger.Hash, error) {
 func (s *Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 	return s.PutObject(ctx, b)
 }
+
+// ErrErased is returned by PutObject for an object that a held entry erases.
+var ErrErased = errors.New("the object is erased")
 
 // ErrNoObject is returned by Object for one that is not held.
 var ErrNoObject = errors.New("the object is not held")
@@ -312,13 +334,14 @@ func (s *Store) Object(h ledger.Hash) ([]byte, error) {
 	return b, nil
 }
 
-// MissingObjects lists objects that held entries name and that are not held.
+// MissingObjects lists objects that held entries name and that are neither held nor
+// erased.
 func (s *Store) MissingObjects() []ledger.Hash {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var missing []ledger.Hash
 	for _, h := range slices.SortedFunc(maps.Keys(s.named), func(a, b ledger.Hash) int { return slices.Compare(a[:], b[:]) }) {
-		if _, ok := s.objects[h]; !ok {
+		if _, ok := s.objects[h]; !ok && !s.erased[h] {
 			missing = append(missing, h)
 		}
 	}

@@ -249,38 +249,3 @@ func stackedBy(t *testing.T, c *Cabinet, evidence event.Evidence) int {
 	})
 	return n
 }
-
-// nothingPersonal looks through everything that kiosk and office wrote, logs too, for
-// the consumer's number and name in clear.
-func nothingPersonal(t *testing.T, c *Cabinet) {
-	t.Helper()
-	looked := 0
-	look := func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		looked++
-		for _, personal := range []string{DemoNumber, "2101 2345 6789", "प्रार्थना", "शेखावत"} {
-			if strings.Contains(string(b), personal) {
-				t.Errorf("%q stands in %s", personal, path)
-			}
-		}
-		return nil
-	}
-	roots := []string{c.OfficeDir(), c.office.Log.(*os.File).Name()}
-	for _, k := range c.Kiosks() {
-		roots = append(roots, k.Dir, k.log.Name())
-	}
-	for _, root := range roots {
-		if err := filepath.WalkDir(root, look); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if looked < 10 {
-		t.Errorf("only %d files were looked at", looked)
-	}
-}

@@ -125,6 +125,8 @@ func firstScenes(at func(till.Step) till.View) []scene {
 	for _, key := range []string{"box_full", "box_removed", "jam", "acceptor", "paper", "printer"} {
 		out = append(out, scene{name: "attract closed " + key, view: till.View{Step: till.StepLanguage, Closed: problem("kiosk.out." + key)}})
 	}
+	printer := till.PrinterNow{Paper: hardware.PaperOut, Offline: true, Faults: hardware.PrinterFaults(0).With(hardware.AllPrinterFaults()...)}
+	out = append(out, scene{name: "attract closed by every fault of the printer", view: till.View{Step: till.StepLanguage, Closed: problem("kiosk.out.printer"), Printer: printer}})
 	return out
 }
 

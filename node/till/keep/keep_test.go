@@ -2,12 +2,18 @@ package keep
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"rasid/ledger"
 	"rasid/ledger/event"
+	"rasid/ledger/object"
 	"rasid/node/till"
 )
 
@@ -15,60 +21,207 @@ func key(b byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
 }
 
-func TestKeepGetForget(t *testing.T) {
-	dir := t.TempDir()
-	k, err := Open(dir, key(1))
+// world is what a keeper lives in.
+type world struct {
+	t       *testing.T
+	dir     string
+	now     time.Time
+	blobs   map[ledger.Hash][]byte
+	failing error
+	office  object.OpenKey
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	office, err := object.NewOpenKey(3, bytes.Repeat([]byte{9}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := till.Bill{Number: "210123456789", Masked: "श्री र•••", Bill: event.BillKey{7}, Due: 126400}
-	if err := k.Keep(b); err != nil {
-		t.Fatal(err)
+	return &world{t: t, dir: t.TempDir(), now: time.UnixMilli(1795500000000), blobs: map[ledger.Hash][]byte{}, office: office}
+}
+
+func (w *world) PutObject(_ context.Context, b []byte) (ledger.Hash, error) {
+	h := ledger.ObjectHash(b)
+	if w.failing == nil {
+		w.blobs[h] = b
 	}
-	again, err := Open(dir, key(1)) // as after a restart
+	return h, w.failing
+}
+
+func (w *world) Object(h ledger.Hash) ([]byte, error) {
+	b, ok := w.blobs[h]
+	if !ok {
+		return nil, errors.New("not held")
+	}
+	return b, nil
+}
+
+// open opens the keeper as after a restart.
+func (w *world) open(machine byte) *Keeper {
+	w.t.Helper()
+	k, err := Open(Config{
+		Dir: w.dir, Machine: key(machine), Log: ledger.LogID{1}, Objects: w, SealTo: w.office.Public,
+		For: 72 * time.Hour, Now: func() time.Time { return w.now },
+	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if got, ok := again.Get(b.Bill); !ok || got.Number != b.Number || got.Due != b.Due {
+	return k
+}
+
+func (w *world) keep(k *Keeper, b till.Bill) till.Blob {
+	w.t.Helper()
+	blob, err := k.Keep(w.t.Context(), b)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return blob
+}
+
+func (w *world) do(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) files() []string {
+	w.t.Helper()
+	files, err := os.ReadDir(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+func bill(n byte) till.Bill {
+	return till.Bill{Number: "210123456789", Masked: "श्री र•••", Bill: event.BillKey{n}, Due: 126400}
+}
+
+// What is kept opens at this kiosk, the blob at the office, and nothing else does.
+func TestKeepAndGet(t *testing.T) {
+	w := newWorld(t)
+	b := bill(7)
+	blob := w.keep(w.open(1), b)
+	if got, ok := w.open(1).Get(b.Bill); !ok || got.Number != b.Number || got.Masked != b.Masked || got.Due != b.Due {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("files %v, %v", files, err)
+	raw := w.blobs[blob.Object]
+	if blob.Bytes != uint64(len(raw)) || blob.SealKey != 3 {
+		t.Errorf("blob %+v of %d bytes", blob, len(raw))
 	}
-	raw, err := os.ReadFile(files[0])
-	if err != nil || bytes.Contains(raw, []byte(b.Number)) {
+	personal, err := object.Open(w.office, object.Purpose{Log: ledger.LogID{1}, Bill: b.Bill}, raw)
+	if err != nil || personal.Number != b.Number || personal.Name != b.Masked {
+		t.Errorf("the office finds %q, %v", personal.Number, err)
+	}
+	names := w.files()
+	if len(names) != 1 {
+		t.Fatalf("files %v", names)
+	}
+	path := filepath.Join(w.dir, names[0])
+	sealed, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(sealed, []byte(b.Number)) {
 		t.Errorf("the number stands in the file in clear, or %v", err)
 	}
-	other, err := Open(dir, key(2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := other.Get(b.Bill); ok {
+	if _, ok := w.open(2).Get(b.Bill); ok {
 		t.Error("another machine's key opens it")
 	}
-	if err := os.WriteFile(files[0], raw[:len(raw)-1], 0o600); err != nil {
-		t.Fatal(err)
+	delete(w.blobs, blob.Object)
+	if _, ok := w.open(1).Get(b.Bill); ok {
+		t.Error("the number is in the file, and not in the blob alone")
 	}
-	if _, ok := k.Get(b.Bill); ok {
+	w.blobs[blob.Object] = raw
+	w.do(os.WriteFile(path, sealed[:len(sealed)-1], 0o600))
+	if _, ok := w.open(1).Get(b.Bill); ok {
 		t.Error("a damaged file opens")
 	}
-	needed := till.Bill{Number: "1", Bill: event.BillKey{8}}
-	if err := k.Keep(needed); err != nil {
-		t.Fatal(err)
+}
+
+// A bill that cannot be stored or sealed leaves nothing behind.
+func TestKeepFails(t *testing.T) {
+	w := newWorld(t)
+	k := w.open(1)
+	w.failing = errors.New("disk full")
+	if _, err := k.Keep(t.Context(), bill(7)); !errors.Is(err, w.failing) {
+		t.Errorf("%v", err)
 	}
-	if err := k.Sweep(func(key event.BillKey) bool { return key == needed.Bill }); err != nil {
-		t.Fatal(err)
+	w.failing = nil
+	if _, err := k.Keep(t.Context(), till.Bill{Number: "a number with spaces"}); !errors.Is(err, ledger.ErrMalformed) {
+		t.Errorf("%v", err)
 	}
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
-		t.Errorf("%d files are left, want the needed one", len(left))
+	if names := w.files(); len(names) != 0 {
+		t.Errorf("files %v", names)
 	}
+}
+
+// What opens a blob here is destroyed some days after nobody needs it, whatever the
+// process and the clock do meanwhile, and not before.
+func TestForgottenBillsExpire(t *testing.T) {
+	w := newWorld(t)
+	k := w.open(1)
+	done, open := bill(7), bill(8)
+	w.keep(k, done)
+	w.keep(k, open)
+	w.do(os.WriteFile(filepath.Join(w.dir, ".new-123"), []byte("half"), 0o600))
 	for range 2 {
-		if err := k.Forget(b.Bill); err != nil {
-			t.Error(err)
+		w.do(k.Forget(done.Bill))
+	}
+	if names := w.files(); len(names) != 2 {
+		t.Errorf("files %v", names)
+	}
+	has := func(when string, b till.Bill, want bool) {
+		t.Helper()
+		if _, ok := k.Get(b.Bill); ok != want {
+			t.Errorf("%s: kept %v, want %v", when, ok, want)
 		}
 	}
-	if _, ok := k.Get(b.Bill); ok {
-		t.Error("forgotten and still there")
+	needed := func(b event.BillKey) bool { return b == open.Bill }
+	w.now = w.now.Add(71 * time.Hour)
+	k = w.open(1)
+	w.do(k.Sweep(needed))
+	has("an hour before its time", done, true)
+	w.now = w.now.Add(-1000 * time.Hour) // the clock was ahead
+	w.do(k.Expire())
+	has("by a clock set back", done, true)
+	w.now = w.now.Add(71 * time.Hour)
+	w.do(k.Expire())
+	has("counted from the new clock", done, true)
+	w.now = w.now.Add(time.Hour)
+	w.do(k.Expire())
+	has("when its time is over", done, false)
+	has("while it is needed", open, true)
+	w.do(k.Sweep(func(event.BillKey) bool { return false })) // nobody needs it at the next start
+	has("just forgotten", open, true)
+	w.now = w.now.Add(72 * time.Hour)
+	w.do(k.Expire())
+	has("when its time is over", open, false)
+	if names := w.files(); len(names) != 0 {
+		t.Errorf("files %v are left", names)
+	}
+}
+
+// A bill that is paid in two parts is needed again.
+func TestKeptAgain(t *testing.T) {
+	w := newWorld(t)
+	k := w.open(1)
+	b := bill(7)
+	w.keep(k, b)
+	w.do(k.Forget(b.Bill))
+	b.Due = 1
+	w.keep(k, b)
+	if got, ok := k.Get(b.Bill); !ok || got.Due != 1 {
+		t.Errorf("got %+v, %v, want the newer", got, ok)
+	}
+	w.now = w.now.Add(72 * time.Hour)
+	w.do(k.Expire())
+	if got, ok := k.Get(b.Bill); !ok || got.Due != 1 {
+		t.Errorf("after the first one's time got %+v, %v", got, ok)
+	}
+	if names := w.files(); len(names) != 1 || slices.Contains(names, "07") {
+		t.Errorf("files %v", names)
 	}
 }

@@ -3,6 +3,8 @@ package ondisk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"rasid/ledger"
 	"rasid/ledger/store"
@@ -20,6 +22,15 @@ func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
 		errs[i] = r.Err
 	}
 	return errs, err
+}
+
+// AcceptObject stores an object durably, or returns peer.ErrUnwanted.
+func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
+	h, err := s.Store.AcceptObject(ctx, b)
+	if errors.Is(err, store.ErrErased) || errors.Is(err, store.ErrUnwanted) {
+		err = fmt.Errorf("%w: %w", peer.ErrUnwanted, err)
+	}
+	return h, err
 }
 
 // Describe tells whose log it is.
