@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"rasid/ledger"
 	"rasid/ledger/journal"
@@ -25,7 +26,7 @@ var ErrInDoubt = errors.New("the log is in doubt: its journal is shorter than it
 // ErrStopped is returned by Commit when Run has ended.
 var ErrStopped = errors.New("the store has stopped")
 
-// Config is what a store needs. All fields but Log and Disk must be set.
+// Config is what a store needs. Dir, Fleet and Machine must be set.
 type Config struct {
 	Dir     string            // the data folder; created where there is none
 	Fleet   ed25519.PublicKey // every log held is certified up to this key
@@ -33,8 +34,14 @@ type Config struct {
 	Log     *slog.Logger      // nil: silent
 	Disk    journal.Disk      // under the journals; nil: the machine's own
 	// SegmentBytes is the journals' segment size; 0, and in the field always, means
-	// journal.SegmentMaxBytes.
+	// the journal's own choice.
 	SegmentBytes int64
+	// EvidenceDir is where head files lie, on a second medium if there is one; it exists.
+	// Empty: beside the journals.
+	EvidenceDir string
+	// After is time.After, by which a committer knows that nothing comes; nil: the
+	// machine's own clock.
+	After func(time.Duration) <-chan time.Time
 }
 
 func (c *Config) validate() error {
@@ -43,6 +50,9 @@ func (c *Config) validate() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.After == nil {
+		c.After = time.After
 	}
 	return nil
 }
@@ -219,7 +229,7 @@ func (s *Store) loadPeers(path string) error {
 }
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
-	return fmt.Errorf("own log %s: the journal ends at %d, but %s: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Sprintf(format, args...), ErrInDoubt)
+	return fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)
 }
 
 // Run commits what Writers are given until ctx ends, then returns nil. Any other
