@@ -31,9 +31,10 @@ var ErrBroken = errors.New("the journal is broken since a write failed")
 type Config struct {
 	Dir string // its parent exists
 	Log ledger.LogID
-	// Each gets every batch's payload in order. It must not keep the bytes. Its error
-	// refuses the journal. What is not durable is so only when Begin has returned:
-	// until then nothing may be built on it that outlives the process.
+	// Each gets every batch's payload in order, of a damaged last segment those before
+	// the damage. It must not keep the bytes. Its error refuses the journal. What is not
+	// durable is so only when Begin has returned: until then nothing may be built on it
+	// that outlives the process.
 	Each func(payload []byte, durable bool) error
 	Disk Disk // nil: the machine's own
 	// SegmentBytes is what segments are made with. 0, and in the field always, means
@@ -151,7 +152,7 @@ func (j *Journal) resume(r *reader) error {
 		return err
 	}
 	j.file = f
-	j.length, j.opening, j.size = r.heads[len(r.heads)-1].length, r.opening.end, r.last.end
+	j.length, j.opening, j.size = r.heads[len(r.heads)-1].length, r.opening, r.last.end
 	j.last, j.sealed = r.last.hash, true
 	if _, err := f.Seek(j.size, io.SeekStart); err != nil {
 		return err

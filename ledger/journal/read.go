@@ -56,7 +56,7 @@ type reader struct {
 	rec   Recovery
 	heads []header
 	// of the last segment
-	opening  link
+	opening  int64
 	safe     link     // the last record, or header, known to be durable
 	last     link     // the last record that is intact, or the header
 	unsealed [][]byte // batches after safe
@@ -187,54 +187,64 @@ func (r *reader) earlier(h header, b []byte, until ledger.Hash) error {
 }
 
 // final reads the last segment. What follows the last record known to be durable
-// waits until it is copied.
+// waits until it is copied. Of a damaged one Each gets what stands before the damage:
+// it is whole and chained, and somebody may want to keep it.
 func (r *reader) final(h header, b []byte) error {
 	path := r.j.path(h.number)
-	at := link{headerBytes, hashOf(b[:headerBytes])}
-	r.safe = at
-	var tail []int64 // where the unsealed payloads' records begin
-	for at.end < h.length {
-		t, payload, n, err := decodeRecord(b[at.end:], at.hash)
-		if err == nil {
-			err = r.take(t, payload)
+	found, err := r.scan(h, b, path)
+	for _, f := range found {
+		durable := err == nil && f.at < r.safe.end
+		if !durable {
+			r.unsealed = append(r.unsealed, f.payload)
 		}
-		if err == nil && at.end < h.opening && at.end+int64(n) > h.opening {
-			err = errors.New("the record reaches beyond the opening")
-		}
-		if err != nil && at.end < h.opening {
-			return damage(path, at.end, err)
-		}
-		if err != nil {
-			if r.rec.Torn, err = judge(path, at.end, b[at.end:], err); err != nil {
-				return err
-			}
-			break
-		}
-		if t == TypeSeal { // it was written when all before it was acknowledged
-			r.safe, tail = at, nil
-		} else {
-			r.unsealed, tail = append(r.unsealed, payload), append(tail, at.end)
-		}
-		at = link{at.end + int64(n), hashOf(b[at.end : at.end+int64(n)])}
-		if at.end <= h.opening {
-			r.safe, tail = at, nil
-		}
-	}
-	r.opening, r.last = link{end: h.opening}, at
-	durable := len(r.unsealed) - len(tail)
-	for _, payload := range r.unsealed[:durable] {
-		if err := r.each(path, r.safe.end, payload, true); err != nil {
-			return err
-		}
-	}
-	r.unsealed = r.unsealed[durable:]
-	for i, payload := range r.unsealed {
-		if err := r.each(path, tail[i], payload, false); err != nil {
+		if err := r.each(path, f.at, f.payload, durable); err != nil {
 			return err
 		}
 	}
 	r.rec.Unsealed = len(r.unsealed)
-	return nil
+	return err
+}
+
+// batch is where a batch's record begins, and its payload.
+type batch struct {
+	at      int64
+	payload []byte
+}
+
+// scan reads the records of the last segment.
+func (r *reader) scan(h header, b []byte, path string) (found []batch, err error) {
+	at := link{headerBytes, hashOf(b[:headerBytes])}
+	r.safe, r.opening = at, h.opening
+	for at.end < h.length {
+		t, payload, n, err := decodeRecord(b[at.end:], at.hash)
+		next := at.end + int64(n)
+		if err == nil {
+			err = r.take(t, payload)
+		}
+		if err == nil && at.end < h.opening && next > h.opening {
+			err = errors.New("the record reaches beyond the opening")
+		}
+		if err != nil && at.end < h.opening {
+			return found, damage(path, at.end, err)
+		}
+		if err != nil {
+			if r.rec.Torn, err = judge(path, at.end, b[at.end:], err); err != nil {
+				return found, err
+			}
+			break
+		}
+		if t == TypeBatch {
+			found = append(found, batch{at.end, payload})
+		} else {
+			r.safe = at // the seal was written when all before it was acknowledged
+		}
+		at = link{next, hashOf(b[at.end:next])}
+		if next <= h.opening {
+			r.safe = at
+		}
+	}
+	r.last = at
+	return found, nil
 }
 
 // take counts a record, and holds a seal to the count.
@@ -278,7 +288,7 @@ func judge(path string, at int64, rest []byte, err error) (*Torn, error) {
 // fresh reports whether the last segment holds its opening and nothing else. All of
 // it was synced before it had its name.
 func (r *reader) fresh() bool {
-	return r.last.end == r.opening.end && r.rec.Torn == nil
+	return r.last.end == r.opening && r.rec.Torn == nil
 }
 
 // trimmed returns the paths of r.trims in order.

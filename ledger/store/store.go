@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type Config struct {
 	// EvidenceDir is where head files lie, on a second medium if there is one; it exists.
 	// Empty: beside the journals.
 	EvidenceDir string
+	// GiveUp says what becomes of an own log in doubt, or whose journal is damaged:
+	// true, it becomes one like any other machine's, OpenOwn refuses its key with
+	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses.
+	GiveUp bool
 	// After is time.After, by which a committer knows that nothing comes; nil: the
 	// machine's own clock.
 	After func(time.Duration) <-chan time.Time
@@ -65,6 +70,7 @@ type Store struct {
 	peers   *index
 	objects objects
 	ingest  sync.Mutex // one writer of peers at a time
+	doubts  []doubt    // Open's own
 
 	mu      sync.RWMutex // guards what follows
 	logs    map[ledger.LogID]*held
@@ -113,7 +119,15 @@ func (s *Store) open() error {
 	if err := s.openOwn(); err != nil {
 		return err
 	}
-	return s.openPeers()
+	if err := s.openPeers(); err != nil {
+		return err
+	}
+	for _, d := range s.doubts {
+		if err := s.giveUp(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openOwn recovers the own logs. An index that is damaged is moved aside and built
@@ -143,11 +157,25 @@ func (s *Store) closeOwn() error {
 	for _, w := range s.writers {
 		errs = append(errs, w.journal.Close())
 	}
-	s.writers, s.logs = nil, map[ledger.LogID]*held{}
+	s.writers, s.doubts, s.logs = nil, nil, map[ledger.LogID]*held{}
 	if s.own != nil {
 		errs = append(errs, s.own.close())
 		s.own = nil
 	}
+	return errors.Join(errs...)
+}
+
+// closeWriter lets go of an own log before Run.
+func (s *Store) closeWriter(id ledger.LogID) error {
+	var errs []error
+	s.writers = slices.DeleteFunc(s.writers, func(w *Writer) bool {
+		if w.id != id {
+			return false
+		}
+		errs = append(errs, w.journal.Close())
+		return true
+	})
+	delete(s.logs, id)
 	return errors.Join(errs...)
 }
 
@@ -160,22 +188,31 @@ func (s *Store) recoverOwn(path string) error {
 	if err != nil {
 		return err
 	}
+	found := map[ledger.LogID]bool{}
 	for _, f := range folders {
 		id, err := ledger.ParseLogID(f.Name())
 		if err != nil {
 			continue // the index
 		}
 		if _, err := s.openWriter(id, nil); err != nil {
-			return err
+			if err := s.setAside(id, err); err != nil {
+				return err
+			}
+			continue
 		}
+		found[id] = true
 	}
 	ids, err := s.own.ids()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if s.logs[id] == nil {
-			return fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
+		aside := slices.ContainsFunc(s.doubts, func(d doubt) bool { return d.id == id }) || exists(s.journalDir(id)+doubtSuffix)
+		if !found[id] && !aside {
+			err := fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
+			if err := s.setAside(id, err); err != nil {
+				return err
+			}
 		}
 	}
 	named, err := s.own.objects()
@@ -208,10 +245,16 @@ func (s *Store) loadPeers(path string) error {
 	}
 	for _, l := range logs {
 		if own := s.logs[l.ID()]; own != nil {
-			if own.log.End.Size < l.End.Size {
-				return inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
+			if own.log.End.Size >= l.End.Size {
+				continue
 			}
-			continue
+			err := inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
+			if err := s.setAside(l.ID(), err); err != nil {
+				return err
+			}
+			if err := s.closeWriter(l.ID()); err != nil {
+				return err
+			}
 		}
 		h := &held{index: s.peers, log: l}
 		if h.opened, err = s.readOpened(h); err != nil {

@@ -82,6 +82,9 @@ func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
 		s.mu.Unlock()
 		return w, nil
 	}
+	if exists(s.journalDir(id) + doubtSuffix) {
+		return nil, inDoubt(id, 0, "an earlier start gave it up, see %s", s.journalDir(id)+doubtSuffix)
+	}
 	w, err := s.openWriter(id, public)
 	if err != nil {
 		return nil, err
@@ -112,20 +115,14 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 			return s.index(g)
 		},
 	})
+	if err == nil {
+		err = s.checkDoubt(id, h, late, head)
+	}
+	if err != nil && s.cfg.GiveUp && doubtful(err) {
+		return nil, errors.Join(err, s.index(late...)) // nothing more will be signed on top
+	}
 	if err != nil {
 		return nil, err
-	}
-	// Whatever shows a position beyond was acknowledged, so it tells rot from a torn
-	// write. Asked before anything changes.
-	if err := s.checkDoubt(id, h.log.End.Size); err != nil {
-		return nil, err
-	}
-	pending := h
-	if len(late) > 0 { // not indexed yet
-		pending.pending = joined(late)
-	}
-	if err := s.checkHead(pending, head); err != nil {
-		return nil, inDoubt(id, h.log.End.Size, "%w", err)
 	}
 	if err := j.Begin(); err != nil {
 		return nil, errors.Join(err, j.Close())
@@ -133,10 +130,8 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 	if rec.Torn != nil {
 		s.cfg.Log.Warn("dropped a torn last record of a journal", "path", rec.Torn.Path, "offset", rec.Torn.Offset, "bytes", rec.Torn.Bytes, "reason", rec.Torn.Reason)
 	}
-	for _, g := range late {
-		if err := s.index(g); err != nil {
-			return nil, errors.Join(err, j.Close())
-		}
+	if err := s.index(late...); err != nil {
+		return nil, errors.Join(err, j.Close())
 	}
 	w := &Writer{store: s, id: id, journal: j, head: head, requests: make(chan *request), stopped: make(chan struct{})}
 	s.mu.Lock()
@@ -168,22 +163,39 @@ func joined(all []growth) *growth {
 	return &g
 }
 
-// index gives the index of own logs what it lacks of a durable growth.
-func (s *Store) index(g growth) error {
-	same, err := s.own.holds(g)
-	if err != nil || same {
-		return err
+// index gives the index of own logs what it lacks of durable growths.
+func (s *Store) index(growths ...growth) error {
+	for _, g := range growths {
+		same, err := s.own.holds(g)
+		if err == nil && !same {
+			err = s.own.put(g)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return s.own.put(g)
+	return nil
 }
 
-// checkDoubt refuses an index that holds more of an own log than its journal.
-func (s *Store) checkDoubt(id ledger.LogID, size uint64) error {
+// checkDoubt asks index and head file whether they know more of an own log than its
+// journal, of which late is not indexed yet. Whatever shows a position beyond was
+// acknowledged, so it tells rot from a torn write. It changes nothing.
+func (s *Store) checkDoubt(id ledger.LogID, h held, late []growth, head *headFile) error {
+	size := h.log.End.Size
 	more, err := s.own.beyond(id, size)
-	if err == nil && more {
-		err = inDoubt(id, size, "the index holds more")
+	if err != nil {
+		return err
 	}
-	return err
+	if more {
+		return inDoubt(id, size, "the index holds more")
+	}
+	if len(late) > 0 {
+		h.pending = joined(late)
+	}
+	if err := s.checkHead(h, head); err != nil {
+		return inDoubt(id, size, "%w", err)
+	}
+	return nil
 }
 
 // ID is the log's name.
