@@ -21,11 +21,12 @@ type doubt struct {
 	why error
 }
 
-// doubtful reports whether an own log failed to open for what is on the disk: then
-// its key must not sign again, and all else may go on.
+// doubtful reports whether an own log failed to open for what is on the disk, damage
+// or a record that is no run that follows: then its key must not sign again, and all
+// else may go on.
 func doubtful(err error) bool {
 	var damage *journal.DamageError
-	return errors.Is(err, ErrInDoubt) || errors.As(err, &damage)
+	return errors.Is(err, ErrInDoubt) || errors.As(err, &damage) || errors.Is(err, ledger.ErrMalformed)
 }
 
 // setAside remembers a log in doubt where that is wanted, and returns err where not.

@@ -422,11 +422,17 @@ func (w *Writer) append(batch []*request) (growth, error) {
 	if err != nil {
 		return growth{}, err
 	}
-	g, after, err := w.store.grow(before, run)
-	if err != nil {
-		return growth{}, err
-	}
-	if err := w.journal.Append(payload); err != nil {
+	// What was signed is verified as a neighbour's run would be, while the disk works:
+	// neither is told to anybody before both are done.
+	var g growth
+	after, verified := before, make(chan error, 1)
+	go func() {
+		var err error
+		g, after, err = w.store.grow(before, run)
+		verified <- err
+	}()
+	err = w.journal.Append(payload)
+	if err := errors.Join(err, <-verified); err != nil {
 		return growth{}, err
 	}
 	after.pending = &g
