@@ -63,6 +63,19 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 		}
 		return time.Since(at).Seconds()
 	})
+	gauge("kiosk_disk_free_bytes", "Bytes free for the ledger, -1 when that cannot be told.", func() float64 {
+		room, err := k.store.Room()
+		if err != nil {
+			return -1
+		}
+		return float64(room.Free)
+	})
+	gauge("kiosk_disk_low", "1 when too little is free to take money.", func() float64 {
+		if k.low.Load() {
+			return 1
+		}
+		return 0
+	})
 	gauge("kiosk_ready", "1 when a sale can begin.", func() float64 {
 		if len(k.reasons()) == 0 {
 			return 1

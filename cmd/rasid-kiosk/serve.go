@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"rasid/hardware/ipp"
@@ -54,6 +55,7 @@ type kiosk struct {
 	screens   *ui.Screens
 	listener  net.Listener
 	clock     clock
+	low       atomic.Bool // the disk was short of room when last looked at
 	tick      *time.Ticker
 	poll      *time.Ticker
 }
@@ -139,7 +141,7 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
 	k.till = till.New(till.Config{
 		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
-		Spool: k.spool, Catalogue: k.catalogue, Personal: personal, History: k.history, Former: k.former, Clock: k.clock.now, Now: time.Now,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: personal, History: k.history, Former: k.former, DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
 	k.screens, err = ui.New(ui.Config{
@@ -220,6 +222,18 @@ func (k *kiosk) former(f func(index uint64, entry []byte) error) error {
 		return nil
 	}
 	return k.store.Range(before.Log, 0, held.End.Size, f)
+}
+
+// diskLow reports whether the disk is short of room, and says so when that changes.
+func (k *kiosk) diskLow() bool {
+	room, err := k.store.Room()
+	if err != nil {
+		room.OK = false // what cannot be told is not enough
+	}
+	if low := !room.OK; k.low.Swap(low) != low {
+		k.log.Warn("room on the disk", "free", room.Free, "wanted", room.Want, "taking money", room.OK, "error", err)
+	}
+	return !room.OK
 }
 
 // version names the build in the log.

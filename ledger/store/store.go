@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -44,6 +45,8 @@ type Config struct {
 	// true, it becomes one like any other machine's, OpenOwn refuses its key with
 	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses.
 	GiveUp bool
+	// RoomBytes is how much must be free on the disk for money to be taken; 0: 256 MiB.
+	RoomBytes uint64
 	// After is time.After, by which a committer knows that nothing comes; nil: the
 	// machine's own clock.
 	After func(time.Duration) <-chan time.Time
@@ -56,6 +59,7 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.RoomBytes = cmp.Or(c.RoomBytes, roomBytes)
 	if c.After == nil {
 		c.After = time.After
 	}
@@ -78,6 +82,7 @@ type Store struct {
 	writers []*Writer
 	updates map[chan struct{}]bool
 	running bool
+	short   bool          // of room on the disk
 	fatal   error         // why nothing can be made durable any more
 	failed  chan struct{} // closed when fatal is set
 }

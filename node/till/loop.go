@@ -56,7 +56,7 @@ type Personal interface {
 	Sweep(needed func(event.BillKey) bool) error
 }
 
-// Config is what a till needs. All fields but Former are needed.
+// Config is what a till needs. All fields but Former and DiskLow are needed.
 type Config struct {
 	ID        KioskID
 	Log       *slog.Logger
@@ -70,6 +70,8 @@ type Config struct {
 	// Former does the same for the log of the incarnation before, as far as it is held;
 	// nil where there was none.
 	Former func(f func(index uint64, entry []byte) error) error
+	// DiskLow reports at each tick whether the disk is short of room; nil: never.
+	DiskLow func() bool
 	// Clock stamps entries; Now drives the time-outs; Ticks arrive a few times a second.
 	Clock   func() ledger.Time
 	Now     func() time.Time
@@ -141,7 +143,7 @@ func (t *Till) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.cfg.Ticks:
-			err = t.step(ctx, Tick{})
+			err = t.tick(ctx)
 		case ev := <-t.cfg.Devices:
 			err = t.step(ctx, ev)
 		case ev := <-t.cfg.Prints:
@@ -153,6 +155,19 @@ func (t *Till) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// tick looks at the disk before time passes: no sale begins and no note is taken on
+// a disk that may not hold what follows.
+func (t *Till) tick(ctx context.Context) error {
+	if t.cfg.DiskLow != nil {
+		if now := (DiskNow{Low: t.cfg.DiskLow()}); now != t.m.disk {
+			if err := t.step(ctx, now); err != nil {
+				return err
+			}
+		}
+	}
+	return t.step(ctx, Tick{})
 }
 
 func (t *Till) recover(ctx context.Context) error {

@@ -41,6 +41,7 @@ type Machine struct {
 
 	acceptor acceptorView
 	printer  PrinterNow
+	disk     DiskNow
 }
 
 type acceptorView struct {
@@ -132,6 +133,13 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 		return m.device(e)
 	case PrinterNow:
 		m.printer = e
+		return Out{}
+	case DiskNow:
+		m.disk = e
+		if m.step == StepCash {
+			paid, _ := m.sale.stacked()
+			return Out{Commands: m.enable(paid)}
+		}
 		return Out{}
 	case PaperPrinted:
 		return m.paperPrinted(e)
