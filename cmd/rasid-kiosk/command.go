@@ -17,6 +17,7 @@ import (
 // settings are the kiosk's; the weakest source is here.
 type settings struct {
 	Dir      string `toml:"dir" help:"the data folder, which holds the enrolment"`
+	HeadDir  string `toml:"head_dir" help:"a folder on a second medium for the log's newest checkpoint, the evidence when the disk forgets; empty for the data folder"`
 	Listen   string `toml:"listen" help:"loopback address of the screens, metrics and health"`
 	Acceptor string `toml:"acceptor" help:"serial port of the note acceptor"`
 	Printer  string `toml:"printer" help:"address of the printer, ipp://host:631/ipp/print"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,15 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	objects("held", "Objects that entries name and that are here.", func(c store.ObjectCounts) int { return c.Held })
 	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
 	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_free_bytes", Help: "Bytes free for the ledger, NaN when that cannot be told."}, func() float64 {
+			room, err := k.store.Room()
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(room.Free)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_low", Help: "1 when too little is free to take money."}, func() float64 { return one(k.low.Load()) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"rasid/hardware/ipp"
@@ -56,6 +57,7 @@ type kiosk struct {
 	screens   *ui.Screens
 	listener  net.Listener
 	clock     clock
+	low       atomic.Bool // the disk was short of room when last looked at
 	tick      *time.Ticker
 	poll      *time.Ticker
 }
@@ -90,17 +92,10 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 
 // open opens what holds data and makes the actors; nothing runs yet.
 func (k *kiosk) open(ctx context.Context) (err error) {
-	if k.id, err = fleet.Load(k.s.Dir); err != nil {
-		return err
-	}
-	if k.key, err = k.id.OpenLogKey(cert.StreamMain, rand.Reader); err != nil {
-		return err
-	}
 	if k.listener, err = net.Listen("tcp", k.s.Listen); err != nil {
 		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", k.s.Listen, err)
 	}
-	k.store, err = store.Open(store.Config{Dir: filepath.Join(k.s.Dir, "data"), Fleet: k.id.Fleet, Machine: k.id.MachineKey(), Log: k.log})
-	if err != nil {
+	if err := k.openData(); err != nil {
 		return errors.Join(err, k.listener.Close())
 	}
 	if err := k.make(ctx); err != nil {
@@ -109,10 +104,27 @@ func (k *kiosk) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (k *kiosk) make(ctx context.Context) (err error) {
-	if k.writer, err = k.store.OpenOwn(k.key.Key); err != nil {
+// openData opens identity, store and log.
+func (k *kiosk) openData() (err error) {
+	if k.id, err = fleet.Load(k.s.Dir); err != nil {
 		return err
 	}
+	if k.key, err = k.id.OpenLogKey(cert.StreamMain, rand.Reader); err != nil {
+		return err
+	}
+	k.store, err = store.Open(store.Config{
+		Dir: filepath.Join(k.s.Dir, "data"), Fleet: k.id.Fleet, Machine: k.id.MachineKey(), Log: k.log, EvidenceDir: k.s.HeadDir, GiveUp: true,
+	})
+	if err != nil {
+		return err
+	}
+	if k.writer, err = k.openLog(); err != nil {
+		return errors.Join(err, k.store.Close())
+	}
+	return nil
+}
+
+func (k *kiosk) make(ctx context.Context) (err error) {
 	if err := k.makeHost(ctx); err != nil {
 		return err
 	}
@@ -139,7 +151,7 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
 	k.till = till.New(till.Config{
 		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
-		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Clock: k.clock.now, Now: time.Now,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.former, DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
 	k.screens, err = ui.New(ui.Config{
@@ -147,6 +159,23 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 		Log: k.log, Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold}, FrameAncestors: k.s.Frame,
 	})
 	return err
+}
+
+// openLog opens the kiosk's log or, where that is in doubt, begins the next
+// incarnation: nobody need come for the kiosk to go on, and no position is signed
+// twice. Money of a sale that the log before left open stays in its books.
+func (k *kiosk) openLog() (*store.Writer, error) {
+	w, err := k.store.OpenOwn(k.key.Key)
+	if !errors.Is(err, store.ErrInDoubt) {
+		return w, err
+	}
+	last := k.store.LastKnown(k.key.Grant.PublicKey())
+	before := k.key
+	if k.key, err = k.id.NextLogKey(before, cert.ReasonDoubt, last, rand.Reader); err != nil {
+		return nil, err
+	}
+	k.log.Error("the log is in doubt; a new incarnation begins", "before", before.String(), "last known size", last.Size, "now", k.key.String())
+	return k.store.OpenOwn(k.key.Key)
 }
 
 func (k *kiosk) makeHost(ctx context.Context) (err error) {
@@ -206,6 +235,31 @@ func (k *kiosk) expire(ctx context.Context) error {
 
 func (k *kiosk) history(f func(index uint64, entry []byte) error) error {
 	return k.store.Range(k.writer.ID(), 0, k.writer.Size(), f)
+}
+
+// former reads what is held of the log of the incarnation before.
+func (k *kiosk) former(f func(index uint64, entry []byte) error) error {
+	before := k.key.Grant.Before
+	if before == nil {
+		return nil
+	}
+	held, _ := k.store.Log(before.Log)
+	if held.End.Size == 0 {
+		return nil
+	}
+	return k.store.Range(before.Log, 0, held.End.Size, f)
+}
+
+// diskLow reports whether the disk is short of room, and says so when that changes.
+func (k *kiosk) diskLow() bool {
+	room, err := k.store.Room()
+	if err != nil {
+		room.OK = false // what cannot be told is not enough
+	}
+	if low := !room.OK; k.low.Swap(low) != low {
+		k.log.Warn("room on the disk", "free", room.Free, "wanted", room.Want, "taking money", room.OK, "error", err)
+	}
+	return !room.OK
 }
 
 // version names the build in the log.

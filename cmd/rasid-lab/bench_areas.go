@@ -33,16 +33,20 @@ import (
 
 // benchLedger compares one note's intent, durable and signed, with a raw append and
 // fdatasync of as many bytes.
-func benchLedger(_ context.Context, dir string) ([]figure, error) {
-	b, err := storetest.BenchCommit(dir)
+func benchLedger(ctx context.Context, dir string) ([]figure, error) {
+	b, err := storetest.BenchCommit(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	return []figure{
+	durable, err := benchDurable(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return append([]figure{
 		{"ledger.commit_p50_over_raw", b.OneRatio, "x", "<= 2"},
 		{"ledger.commit_16_writers_over_raw", b.SixteenRatio, "x", "<= 1"},
 		{"ledger.commits_a_batch_at_16", b.Batch, "commits", ""},
-	}, nil
+	}, durable...), nil
 }
 
 // lines is a log in memory, for papers and exports.

@@ -11,7 +11,7 @@ import (
 // Disk is what the journal asks of the file system to change it; reading goes to
 // the file system directly. Tests put failures here.
 type Disk interface {
-	// OpenFile opens for appending as os.OpenFile does, with mode 0600.
+	// OpenFile opens as os.OpenFile does, with mode 0600.
 	OpenFile(path string, flag int) (File, error)
 	// Rename replaces to by from; durable only after SyncDir.
 	Rename(from, to string) error
@@ -19,9 +19,10 @@ type Disk interface {
 	SyncDir(path string) error
 }
 
-// File is a file open for appending.
+// File is a file open for writing.
 type File interface {
-	io.WriteCloser
+	io.WriteSeeker
+	io.Closer
 	// Sync makes content and length durable. After an error nobody knows what is
 	// on the disk, and a second call may lie: it must not be called again.
 	Sync() error
@@ -33,7 +34,7 @@ type OSDisk struct{}
 
 // OpenFile implements Disk.
 func (OSDisk) OpenFile(path string, flag int) (File, error) {
-	f, err := os.OpenFile(path, flag|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +55,9 @@ func (OSDisk) SyncDir(path string) error {
 
 type osFile struct{ *os.File }
 
-// Sync uses fdatasync, which writes the length too but not the time stamps: half
-// the work of fsync on a journalling file system. An interrupted call has reported
-// nothing about the disk, so only that is repeated, as os.File.Sync does.
+// Sync uses fdatasync, which writes the length too but not the time stamps: over
+// zeros that were written before, that is the data alone. An interrupted call has
+// reported nothing about the disk, so only that is repeated, as os.File.Sync does.
 func (f osFile) Sync() error {
 	for {
 		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {

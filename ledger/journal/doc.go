@@ -7,43 +7,55 @@
 //
 // All numbers are big-endian and unsigned. CRC means CRC-32C (Castagnoli), hash
 // means SHA-256. A journal is a folder of segments named by eight decimal digits
-// and ".journal", from 00000001.journal without gaps. A segment is a header of 68
-// bytes and then records to the end of the file:
+// and ".journal", from 00000001.journal without gaps. A segment is a header, then
+// records, then zeros to the end of the file:
 //
 //	header  0  8  magic: the ASCII bytes "rasidjnl"
 //	        8  4  version: 1
 //	       12 16  log id (§3)
 //	       28  4  segment number, from 1, the same as in the file's name
-//	       32 32  hash of the last record of the segment before; zero in segment 1
-//	       64  4  CRC of bytes 0 to 63
+//	       32  4  length: how many bytes the file was made with
+//	       36  4  opening: header and the records synced before the file had its name
+//	       40 32  before: what it goes on from; zeros in segment 1
+//	       72  4  CRC of bytes 0 to 71
 //
 //	record  0  4  n, the payload's length: 1 to 1,048,576
-//	        4  1  type: 1 batch; 2 seal and 3 copy-mark are reserved
+//	        4  1  type: 1 batch, 2 seal
 //	        5 32  hash of what stands before
 //	       37  4  CRC of bytes 0 to 36 followed by the payload
-//	       41  n  payload; of a batch, the canonical bytes of one run (§9)
+//	       41  n  payload; of a batch, the canonical bytes of one run (§9); of a seal,
+//	              how many batches the journal holds before it, in 8 bytes
 //
 // The hash of a record, or of a header, is over all its bytes as they stand in the
 // file. What stands before a record is the record before it in the same segment,
 // or the segment's header: so the chain covers records and headers alike. A record
-// never spans segments; a segment ends before the record that would take it beyond
-// 16,777,216 bytes, and holds at least one record before another may follow. A
-// version 1 reader refuses types 2 and 3. Length 0 is never written: it is kept
-// for the zeros that follow the last record of a preallocated segment.
+// never spans segments.
 //
-// A segment comes to be under the name NNNNNNNN.new with its header alone, is
-// synced, renamed, and the folder synced, so a named segment always has its whole
-// header; a .new file is what a crash left and is removed. A record is one write
-// followed by one fdatasync.
+// A segment goes on from the record, or the header, of the segment before it whose
+// hash its own header holds; whatever follows that in the segment before is void.
 //
-// Reading. Every byte must be as above, but for one case: the bytes from the last
-// record's beginning to the end of the last segment may be what a crash left of
-// one write. They are torn, and dropped, if they are no record (too short for
-// their length, a length out of range, or a wrong CRC), are at most 1,048,617
-// bytes, and no byte after the first begins a record whose length, type and CRC
-// are right. In every other case the journal is damaged and nothing of it is used:
-// a header that is wrong, a gap in the numbers, a record that is no record before
-// the end, a right CRC with a wrong type or a wrong hash before. Rot inside the
-// very last record cannot be told from a torn write without seals; whoever holds
-// other evidence of it (an index) is asked before the bytes are dropped.
+// Writing. A segment is made of zeros under the name NNNNNNNN.new, so that a record
+// written over them later needs no metadata: its fdatasync is one write of the disk
+// and not two. Header and opening are written and synced, then the file is renamed
+// and the folder synced. A record is one write and one fdatasync. A seal follows an
+// acknowledged batch after a while in which nothing came, and at the end.
+//
+// At start nothing that is read counts as durable unless the disk had said so: that
+// is the openings, what a later record was written after, and the record that a
+// seal follows. The rest was perhaps never synced, or its sync failed, after which
+// the page cache may hand it out and a second sync say nothing is amiss, though the
+// disk has it not. So Begin makes a fresh segment that goes on from the last record
+// known to be durable, with the rest copied into its opening.
+//
+// Reading. Every byte must be as above, but for one case: in the last segment, from
+// the end of the opening on, the last record may be what a crash left of one write.
+// It is torn, and dropped, if it is no record (a length out of range, or a wrong
+// CRC), has at most 1,048,617 bytes before the zeros begin, and no byte after its
+// first begins a record whose length, type and CRC are right. In every other case
+// the journal is damaged and nothing of it is used: a header that is wrong, a last
+// segment of another length than it was made with, a gap in the numbers, a record
+// that is no record where one must be, a right CRC with a wrong type, hash or
+// count. Rot inside the very last record, where no seal follows it, looks like a
+// torn write: whoever holds other evidence of it (an index, a head file) is asked
+// before Begin.
 package journal

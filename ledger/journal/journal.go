@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"rasid/ledger"
@@ -16,248 +18,249 @@ const (
 	suffix    = ".journal"
 	newSuffix = ".new"
 	nameWidth = 8
+	// segmentBytes is what a segment is made with: some ten thousand commits, and
+	// zeroed in less time than a citizen notices.
+	segmentBytes = 4 << 20
 )
 
 // ErrBroken is returned by every Append after a write or sync has failed: nobody
 // knows what is on the disk, so the program must stop and verify at its next start.
 var ErrBroken = errors.New("the journal is broken since a write failed")
 
-// DamageError says where a journal is not what was written. The remedy is another
-// copy or a new incarnation, never to go on.
-type DamageError struct {
-	Path   string
-	Offset int64
-	Reason string
-}
-
-// Error names file, offset and reason.
-func (e *DamageError) Error() string {
-	return fmt.Sprintf("journal file %s is damaged at byte %d: %s; restore the file from a copy, nothing was changed", e.Path, e.Offset, e.Reason)
-}
-
-// Torn is a last record that a crash cut short: nobody was told that it was
-// durable.
-type Torn struct {
-	Path   string
-	Offset int64
-	Bytes  int64
-	Reason string
-}
-
-// Recovery says what Open found.
-type Recovery struct {
-	Segments int
-	Records  uint64
-	Torn     *Torn // nil unless a torn last record was dropped
-}
-
 // Config is what a journal needs. Dir, Log and Each must be set.
 type Config struct {
 	Dir string // its parent exists
 	Log ledger.LogID
-	// Each gets every record's payload in order. It must not keep the bytes. Its
-	// error refuses the journal.
-	Each func(payload []byte) error
-	// Drop is asked before a torn last record is dropped, after Each has seen the
-	// rest. Its error refuses the journal and leaves the file as it is. Nil agrees.
-	Drop func(Torn) error
+	// Each gets every batch's payload in order, of a damaged last segment those before
+	// the damage. It must not keep the bytes. Its error refuses the journal. What is not
+	// durable is so only when Begin has returned: until then nothing may be built on it
+	// that outlives the process.
+	Each func(payload []byte, durable bool) error
 	Disk Disk // nil: the machine's own
-	// SegmentBytes begins a new segment before a record that would go beyond. 0, and
-	// in the field always, means SegmentMaxBytes.
+	// SegmentBytes is what segments are made with. 0, and in the field always, means
+	// 4 MiB. A record that is longer gets a segment of its own length.
 	SegmentBytes int64
 }
 
 // Journal appends. It belongs to one goroutine.
 type Journal struct {
-	cfg    Config
-	file   File
-	number uint32      // of the segment that file is
-	size   int64       // of file
-	last   ledger.Hash // of the last record or header: what the next record follows
-	before ledger.Hash // of the last record alone: what the next segment's header holds
-	empty  bool        // the segment has no record yet
-	err    error       // why it is broken
+	cfg      Config
+	file     File // nil until Begin
+	prepared File // the next segment, zeros, nil if there is none
+	number   uint32
+	length   int64       // of the file
+	opening  int64       // what of it was synced before it had its name
+	size     int64       // of what stands before the zeros
+	last     ledger.Hash // of the last record or header: what the next record follows
+	batches  uint64
+	sealed   bool // nothing stands after the opening or the last seal
+	err      error
+	read     *reader // between Open and Begin
 }
 
-// Open reads the journal in cfg.Dir, creating it where there is none, hands every
-// record to cfg.Each and returns the journal ready to append (LEDGER.md §12). All
-// that Each sees was synced before. A torn last record alone is dropped; any
-// other damage is a *DamageError and changes nothing.
+// Open reads the journal in cfg.Dir and hands every batch to cfg.Each (LEDGER.md
+// §12). It changes nothing; Begin makes the journal ready to append. No folder is an
+// empty journal. Damage other than a torn last record is a *DamageError.
 func Open(cfg Config) (*Journal, Recovery, error) {
 	if cfg.Disk == nil {
 		cfg.Disk = OSDisk{}
 	}
-	if cfg.SegmentBytes == 0 {
-		cfg.SegmentBytes = SegmentMaxBytes
-	}
+	cfg.SegmentBytes = min(cmp.Or(cfg.SegmentBytes, segmentBytes), SegmentMaxBytes)
 	j := &Journal{cfg: cfg}
-	rec, err := j.open()
-	if err != nil {
-		return nil, rec, errors.Join(fmt.Errorf("couldn't open the journal of log %s: %w", cfg.Log, err), j.Close())
+	r := &reader{j: j}
+	count, _, err := j.list()
+	if err == nil {
+		err = r.read(count)
 	}
-	return j, rec, nil
+	if err != nil {
+		return nil, r.rec, fmt.Errorf("couldn't open the journal of log %s: %w", cfg.Log, err)
+	}
+	j.read, j.number, j.batches = r, count, r.rec.Records
+	j.err = fmt.Errorf("couldn't append to the journal of log %s: it has not begun", cfg.Log)
+	return j, r.rec, nil
 }
 
-func (j *Journal) open() (Recovery, error) {
-	count, err := j.list()
-	if err != nil {
-		return Recovery{}, err
+// Begin makes everything that Each was given durable and the journal ready to
+// append: what is not known to be durable is copied into the opening of a fresh
+// segment. A torn last record stays behind in the segment before. Call it once. An
+// error breaks the journal.
+func (j *Journal) Begin() error {
+	r := j.read
+	if r == nil {
+		return fmt.Errorf("couldn't begin the journal of log %s: it began before", j.cfg.Log)
 	}
-	if count == 0 {
-		return Recovery{Segments: 1}, j.begin(1)
+	j.read, j.err = nil, nil
+	if err := j.begin(r); err != nil {
+		return j.broken("couldn't begin", err)
 	}
-	// What a killed process wrote is readable and may not be durable yet; nothing may
-	// be built on it before it is.
-	if j.file, err = j.cfg.Disk.OpenFile(j.path(count), os.O_WRONLY); err != nil {
-		return Recovery{}, err
-	}
-	if err := j.file.Sync(); err != nil {
-		return Recovery{}, err
-	}
-	if err := j.cfg.Disk.SyncDir(j.cfg.Dir); err != nil {
-		return Recovery{}, err
-	}
-	rec := Recovery{Segments: int(count)}
-	for number := uint32(1); number <= count; number++ {
-		if err := j.readSegment(number, number == count, &rec); err != nil {
-			return rec, err
-		}
-	}
-	return rec, j.drop(rec.Torn)
-}
-
-// list counts the segments, whose numbers must have no gap, and removes what a
-// crash left of one that was about to begin.
-func (j *Journal) list() (uint32, error) {
-	if err := os.Mkdir(j.cfg.Dir, 0o700); err == nil {
-		if err := j.cfg.Disk.SyncDir(filepath.Dir(j.cfg.Dir)); err != nil {
-			return 0, err
-		}
-	} else if !errors.Is(err, fs.ErrExist) {
-		return 0, err
-	}
-	files, err := os.ReadDir(j.cfg.Dir) // sorted by name
-	if err != nil {
-		return 0, err
-	}
-	var count uint32
-	for _, f := range files {
-		path := filepath.Join(j.cfg.Dir, f.Name())
-		switch filepath.Ext(f.Name()) {
-		case newSuffix:
-			if err := os.Remove(path); err != nil {
-				return 0, err
-			}
-		case suffix:
-			digits := strings.TrimSuffix(f.Name(), suffix)
-			n, err := strconv.ParseUint(digits, 10, 32)
-			if err != nil || len(digits) != nameWidth {
-				return 0, &DamageError{Path: path, Reason: "its name is not eight digits"}
-			}
-			if uint32(n) != count+1 {
-				return 0, &DamageError{Path: j.path(count + 1), Reason: "the segment is missing, and later ones are there"}
-			}
-			count++
-		}
-	}
-	return count, nil
-}
-
-func (j *Journal) path(number uint32) string {
-	return filepath.Join(j.cfg.Dir, fmt.Sprintf("%0*d%s", nameWidth, number, suffix))
-}
-
-func (j *Journal) readSegment(number uint32, final bool, rec *Recovery) error {
-	path := j.path(number)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := checkHeader(b, j.cfg.Log, number, j.before); err != nil {
-		return &DamageError{Path: path, Reason: err.Error()}
-	}
-	if int64(len(b)) > SegmentMaxBytes+recordMaxBytes {
-		return &DamageError{Path: path, Offset: SegmentMaxBytes, Reason: "it is longer than a segment can be"}
-	}
-	j.number, j.empty, j.last = number, true, hashOf(b[:headerBytes])
-	at := headerBytes
-	for at < len(b) {
-		payload, n, err := decodeRecord(b[at:], j.last)
-		if err != nil {
-			rec.Torn, err = judge(path, int64(at), b[at:], final, err)
-			if err != nil {
-				return err
-			}
-			break
-		}
-		if err := j.cfg.Each(payload); err != nil {
-			return fmt.Errorf("journal file %s, record at byte %d: %w", path, at, err)
-		}
-		j.last = hashOf(b[at : at+n])
-		j.before, j.empty = j.last, false
-		at += n
-		rec.Records++
-	}
-	if !final && j.empty {
-		return &DamageError{Path: path, Offset: int64(at), Reason: "it holds no record, and a later segment is there"}
-	}
-	j.size = int64(at)
 	return nil
 }
 
-// judge tells a torn last record from damage.
-func judge(path string, at int64, rest []byte, final bool, err error) (*Torn, error) {
-	damage := &DamageError{Path: path, Offset: at, Reason: err.Error()}
-	if !final || !errors.Is(err, errNoRecord) {
-		return nil, damage
+func (j *Journal) begin(r *reader) error {
+	if err := j.makeFolder(); err != nil {
+		return err
 	}
-	if why := torn(rest); why != nil {
-		damage.Reason += ", and " + why.Error()
-		return nil, damage
+	_, leftovers, err := j.list()
+	if err != nil {
+		return err
 	}
-	return &Torn{Path: path, Offset: at, Bytes: int64(len(rest)), Reason: err.Error()}, nil
-}
-
-func (j *Journal) drop(t *Torn) error {
-	if t == nil {
-		return nil
-	}
-	if j.cfg.Drop != nil {
-		if err := j.cfg.Drop(*t); err != nil {
+	for _, path := range leftovers {
+		if err := os.Remove(path); err != nil {
 			return err
 		}
 	}
-	if err := j.file.Truncate(t.Offset); err != nil {
+	switch {
+	case r.rec.Segments == 0:
+		err = j.next(ledger.Hash{}, nil)
+	case r.fresh():
+		err = j.resume(r)
+	default:
+		// Even a clean end gets a fresh segment: that the last seal is durable nobody
+		// knows, and the next record would be written beside it.
+		err = j.next(r.safe.hash, r.unsealed)
+		r.trims[j.path(j.number-1)] = r.last.end
+		if t := r.rec.Torn; t != nil {
+			r.trims[j.path(j.number-1)] = t.Offset + t.Bytes
+		}
+	}
+	if err != nil {
 		return err
 	}
-	return j.file.Sync()
+	for _, path := range r.trimmed() {
+		if err := j.trimPath(path, r.trims[path]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// begin creates the segment with the given number and makes it the one appended to.
-func (j *Journal) begin(number uint32) error {
-	header := appendHeader(nil, j.cfg.Log, number, j.before)
-	fresh := strings.TrimSuffix(j.path(number), suffix) + newSuffix
-	f, err := j.cfg.Disk.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+func (j *Journal) makeFolder() error {
+	err := os.Mkdir(j.cfg.Dir, 0o700)
+	if err == nil {
+		return j.cfg.Disk.SyncDir(filepath.Dir(j.cfg.Dir))
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// resume goes on in a last segment that holds its opening alone.
+func (j *Journal) resume(r *reader) error {
+	f, err := j.cfg.Disk.OpenFile(j.path(j.number), os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	j.file = f
+	j.length, j.opening, j.size = r.heads[len(r.heads)-1].length, r.opening, r.last.end
+	j.last, j.sealed = r.last.hash, true
+	if _, err := f.Seek(j.size, io.SeekStart); err != nil {
+		return err
+	}
+	return j.cfg.Disk.SyncDir(j.cfg.Dir) // the name may be as new as the last start
+}
+
+// next makes the next segment, which goes on from before, with the payloads of
+// batches in its opening, and makes it the one appended to.
+func (j *Journal) next(before ledger.Hash, batches [][]byte) error {
+	h := header{log: j.cfg.Log, number: j.number + 1, opening: headerBytes, before: before}
+	for _, p := range batches {
+		h.opening += int64(recordHeadBytes + len(p))
+	}
+	h.length = max(j.cfg.SegmentBytes, h.opening)
+	b := appendHeader(make([]byte, 0, h.opening), h)
+	last := hashOf(b)
+	for _, p := range batches {
+		start := len(b)
+		b = appendRecord(b, TypeBatch, last, p)
+		last = hashOf(b[start:])
+	}
+	f, err := j.nextFile(h, b)
 	if err != nil {
 		return err
 	}
 	old := j.file
-	j.file, j.number, j.size, j.empty, j.last = f, number, headerBytes, true, hashOf(header)
+	j.file, j.number, j.length, j.opening, j.size = f, h.number, h.length, h.opening, h.opening
+	j.last, j.sealed = last, true
 	if old != nil {
 		if err := old.Close(); err != nil {
 			return err
 		}
 	}
-	if _, err := f.Write(header); err != nil {
-		return err
-	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := j.cfg.Disk.Rename(fresh, j.path(number)); err != nil {
+	if err := j.cfg.Disk.Rename(j.freshPath(h.number), j.path(h.number)); err != nil {
 		return err
 	}
 	return j.cfg.Disk.SyncDir(j.cfg.Dir)
+}
+
+// nextFile writes b into the prepared file or a new one, and leaves the rest zeros.
+// The file is returned whenever it is open.
+func (j *Journal) nextFile(h header, b []byte) (File, error) {
+	if f := j.prepared; f != nil {
+		j.prepared = nil
+		if _, err := f.Write(b); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f, nil
+	}
+	return j.make(h.number, b, h.length)
+}
+
+// make makes a file of the given length that begins with b and goes on with zeros,
+// and leaves its cursor behind b. Zeros are written, not merely allocated: to write
+// over an allocated block that nothing was written to changes metadata again.
+func (j *Journal) make(number uint32, b []byte, length int64) (File, error) {
+	f, err := j.cfg.Disk.OpenFile(j.freshPath(number), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	whole := make([]byte, length)
+	copy(whole, b)
+	if _, err := f.Write(whole); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if _, err := f.Seek(int64(len(b)), io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (j *Journal) freshPath(number uint32) string {
+	return strings.TrimSuffix(j.path(number), suffix) + newSuffix
+}
+
+// trimPath cuts the zeros off a segment that another one follows. It need not
+// survive a power cut.
+func (j *Journal) trimPath(path string, size int64) error {
+	f, err := j.cfg.Disk.OpenFile(path, os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Close())
+}
+
+// Prepare makes the next segment's file ready, so that the Append that needs it
+// does not wait for it. It does nothing before half of the segment is used. An
+// error breaks the journal.
+func (j *Journal) Prepare() error {
+	if j.err != nil {
+		return j.err
+	}
+	if j.prepared != nil || j.size < j.length/2 {
+		return nil
+	}
+	f, err := j.make(j.number+1, nil, j.cfg.SegmentBytes)
+	if err == nil {
+		j.prepared = f
+		err = f.Sync()
+	}
+	if err != nil {
+		return j.broken("couldn't prepare a segment", err)
+	}
+	return nil
 }
 
 // Append makes payload durable as the next record: one write, one fdatasync. When
@@ -272,19 +275,35 @@ func (j *Journal) Append(payload []byte) error {
 	if len(payload) == 0 || len(payload) > PayloadMaxBytes {
 		return fmt.Errorf("couldn't append to the journal: payload of %d bytes, want 1 to %d", len(payload), PayloadMaxBytes)
 	}
-	if err := j.append(payload); err != nil {
-		j.err = fmt.Errorf("couldn't append to the journal of log %s: %w: %w", j.cfg.Log, ErrBroken, err)
+	if err := j.append(TypeBatch, payload); err != nil {
+		return j.broken("couldn't append", err)
 	}
-	return j.err
+	j.batches++
+	return nil
 }
 
-func (j *Journal) append(payload []byte) error {
-	if !j.empty && j.size+int64(recordHeadBytes+len(payload)) > j.cfg.SegmentBytes {
-		if err := j.begin(j.number + 1); err != nil {
-			return err
-		}
+// Seal writes down that everything appended was acknowledged, so that rot in the
+// last record is told from a torn write. It does nothing where that is known
+// already. Errors are as Append's.
+func (j *Journal) Seal() error {
+	if j.err != nil || j.sealed {
+		return j.err
 	}
-	record := appendRecord(make([]byte, 0, recordHeadBytes+len(payload)), TypeBatch, j.last, payload)
+	if j.size+recordHeadBytes+sealBytes > j.length {
+		return nil // the next segment, which has to begin now, says as much
+	}
+	if err := j.append(TypeSeal, binary.BigEndian.AppendUint64(nil, j.batches)); err != nil {
+		return j.broken("couldn't seal", err)
+	}
+	j.sealed = true
+	return nil
+}
+
+func (j *Journal) append(t Type, payload []byte) error {
+	if j.size+int64(recordHeadBytes+len(payload)) > j.length {
+		return j.roll(payload)
+	}
+	record := appendRecord(make([]byte, 0, recordHeadBytes+len(payload)), t, j.last, payload)
 	if _, err := j.file.Write(record); err != nil {
 		return err
 	}
@@ -292,20 +311,38 @@ func (j *Journal) append(payload []byte) error {
 		return err
 	}
 	j.size += int64(len(record))
-	j.last, j.empty = hashOf(record), false
-	j.before = j.last
+	j.last, j.sealed = hashOf(record), false
 	return nil
 }
 
-// Close closes the file. Everything appended is durable already.
-func (j *Journal) Close() error {
-	if j.file == nil {
+// roll appends a batch as the opening of the next segment.
+func (j *Journal) roll(payload []byte) error {
+	path, size, length := j.path(j.number), j.size, j.length
+	if err := j.next(j.last, [][]byte{payload}); err != nil {
+		return err
+	}
+	if size == length {
 		return nil
 	}
-	err := j.file.Close()
-	j.file = nil
+	return j.trimPath(path, size)
+}
+
+func (j *Journal) broken(what string, err error) error {
+	j.err = fmt.Errorf("%s the journal of log %s: %w: %w", what, j.cfg.Log, ErrBroken, err)
+	return j.err
+}
+
+// Close closes the files. Everything appended is durable already.
+func (j *Journal) Close() error {
+	var errs []error
+	for _, f := range []File{j.file, j.prepared} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	j.file, j.prepared = nil, nil
 	if j.err == nil {
 		j.err = fmt.Errorf("couldn't append to the journal of log %s: it is closed", j.cfg.Log)
 	}
-	return err
+	return errors.Join(errs...)
 }

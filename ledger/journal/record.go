@@ -14,10 +14,12 @@ import (
 const (
 	PayloadMaxBytes = 1 << 20
 	SegmentMaxBytes = 16 << 20
-	headerBytes     = 68
+	headerBytes     = 76
+	headerCRCAt     = 72
 	recordHeadBytes = 41
 	crcAt           = 37
 	recordMaxBytes  = recordHeadBytes + PayloadMaxBytes
+	sealBytes       = 8
 	magic           = "rasidjnl"
 	version         = 1
 )
@@ -25,11 +27,10 @@ const (
 // Type says what a record's payload is. Numbers are only ever appended.
 type Type uint8
 
-// The types. Batch is the only one that version 1 writes and reads.
+// The types.
 const (
-	TypeBatch    Type = 1
-	typeSeal     Type = 2 // reserved
-	typeCopyMark Type = 3 // reserved
+	TypeBatch Type = 1
+	TypeSeal  Type = 2
 )
 
 // errNoRecord is returned when bytes are no record: too short, a length out of
@@ -74,28 +75,42 @@ func intactRecord(b []byte) (int, error) {
 
 // decodeRecord reads the record that b begins with and that must follow what has
 // the hash before. The payload aliases b.
-func decodeRecord(b []byte, before ledger.Hash) (payload []byte, n int, err error) {
+func decodeRecord(b []byte, before ledger.Hash) (t Type, payload []byte, n int, err error) {
 	n, err = intactRecord(b)
 	if err != nil {
-		return nil, 0, err
+		return 0, nil, 0, err
 	}
-	if t := Type(b[4]); t != TypeBatch {
-		return nil, 0, fmt.Errorf("record type %d is not known to this version", t)
+	t = Type(b[4])
+	if t != TypeBatch && t != TypeSeal {
+		return 0, nil, 0, fmt.Errorf("record type %d is not known to this version", t)
 	}
 	if ledger.Hash(b[5:crcAt]) != before {
-		return nil, 0, errors.New("the chain is broken: the record does not follow the one before it")
+		return 0, nil, 0, errors.New("the chain is broken: the record does not follow the one before it")
 	}
-	return b[recordHeadBytes:n], n, nil
+	if t == TypeSeal && n != recordHeadBytes+sealBytes {
+		return 0, nil, 0, fmt.Errorf("a seal of %d bytes, want %d", n-recordHeadBytes, sealBytes)
+	}
+	return t, b[recordHeadBytes:n], n, nil
+}
+
+// used is how many bytes stand before the zeros that b ends with.
+func used(b []byte) int {
+	n := len(b)
+	for n > 0 && b[n-1] == 0 {
+		n--
+	}
+	return n
 }
 
 // torn reports whether rest, which begins with no record, can be what a crash left
 // of one write: a record found further on proves that it is not.
 func torn(rest []byte) error {
-	if len(rest) > recordMaxBytes {
-		return fmt.Errorf("%d bytes follow, more than one record can have", len(rest))
+	end := used(rest)
+	if end > recordMaxBytes {
+		return fmt.Errorf("%d bytes follow, more than one record can have", end)
 	}
-	for i := 1; i+recordHeadBytes < len(rest); i++ {
-		if t := Type(rest[i+4]); t < TypeBatch || t > typeCopyMark {
+	for i := 1; i < end && i+recordHeadBytes < len(rest); i++ {
+		if t := Type(rest[i+4]); t < TypeBatch || t > TypeSeal {
 			continue
 		}
 		if _, err := intactRecord(rest[i:]); err == nil {
@@ -105,36 +120,54 @@ func torn(rest []byte) error {
 	return nil
 }
 
-// appendHeader appends a segment's header.
-func appendHeader(b []byte, log ledger.LogID, number uint32, before ledger.Hash) []byte {
+// header is what a segment begins with.
+type header struct {
+	log     ledger.LogID
+	number  uint32
+	length  int64 // of the file as it was made
+	opening int64 // what was synced before the file had its name
+	before  ledger.Hash
+}
+
+func appendHeader(b []byte, h header) []byte {
 	start := len(b)
 	b = append(b, magic...)
 	b = binary.BigEndian.AppendUint32(b, version)
-	b = append(b, log[:]...)
-	b = binary.BigEndian.AppendUint32(b, number)
-	b = append(b, before[:]...)
+	b = append(b, h.log[:]...)
+	b = binary.BigEndian.AppendUint32(b, h.number)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.length))
+	b = binary.BigEndian.AppendUint32(b, uint32(h.opening))
+	b = append(b, h.before[:]...)
 	return binary.BigEndian.AppendUint32(b, checksum(b[start:], nil))
 }
 
-// checkHeader reports why b does not begin with the given header.
-func checkHeader(b []byte, log ledger.LogID, number uint32, before ledger.Hash) error {
+// decodeHeader reads the header of the given log's segment with the given number.
+func decodeHeader(b []byte, log ledger.LogID, number uint32) (header, error) {
+	var h header
 	switch {
 	case len(b) < headerBytes:
-		return fmt.Errorf("%d bytes, the header alone has %d", len(b), headerBytes)
+		return h, fmt.Errorf("%d bytes, the header alone has %d", len(b), headerBytes)
 	case string(b[:8]) != magic:
-		return errors.New("it does not begin as a journal segment does")
-	case checksum(b[:64], nil) != binary.BigEndian.Uint32(b[64:]):
-		return errors.New("the header has a wrong checksum")
+		return h, errors.New("it does not begin as a journal segment does")
+	case checksum(b[:headerCRCAt], nil) != binary.BigEndian.Uint32(b[headerCRCAt:]):
+		return h, errors.New("the header has a wrong checksum")
 	case binary.BigEndian.Uint32(b[8:]) != version:
-		return fmt.Errorf("version %d, this program reads version %d", binary.BigEndian.Uint32(b[8:]), version)
-	case ledger.LogID(b[12:28]) != log:
-		return fmt.Errorf("it belongs to log %s, not %s", ledger.LogID(b[12:28]), log)
-	case binary.BigEndian.Uint32(b[28:]) != number:
-		return fmt.Errorf("the header numbers it %d, its name %d", binary.BigEndian.Uint32(b[28:]), number)
-	case ledger.Hash(b[32:64]) != before:
-		return errors.New("the chain is broken: it does not follow the segment before it")
+		return h, fmt.Errorf("version %d, this program reads version %d", binary.BigEndian.Uint32(b[8:]), version)
 	}
-	return nil
+	h.log, h.number = ledger.LogID(b[12:28]), binary.BigEndian.Uint32(b[28:])
+	h.length, h.opening = int64(binary.BigEndian.Uint32(b[32:])), int64(binary.BigEndian.Uint32(b[36:]))
+	h.before = ledger.Hash(b[40:headerCRCAt])
+	switch {
+	case h.log != log:
+		return h, fmt.Errorf("it belongs to log %s, not %s", h.log, log)
+	case h.number != number:
+		return h, fmt.Errorf("the header numbers it %d, its name %d", h.number, number)
+	case h.opening < headerBytes || h.opening > h.length || h.length > SegmentMaxBytes:
+		return h, fmt.Errorf("an opening of %d bytes in a file of %d, want %d to the file's, and that at most %d", h.opening, h.length, headerBytes, SegmentMaxBytes)
+	case number == 1 && h.before != ledger.Hash{}:
+		return h, errors.New("the chain is broken: the first segment goes on from something")
+	}
+	return h, nil
 }
 
 func hashOf(b []byte) ledger.Hash { return sha256.Sum256(b) }

@@ -101,6 +101,9 @@ func sstables(t *testing.T, dir string) []string {
 	return found
 }
 
+// sealRecord is how many bytes a seal takes.
+const sealRecord = 49
+
 func do(t *testing.T, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -174,28 +177,53 @@ func TestOwnIndexIsRebuilt(t *testing.T) {
 	}
 }
 
-// A journal that is damaged, or shorter than its index shows it was, is refused
-// whole and left as it is.
-func TestJournalIsRefused(t *testing.T) {
-	cutRecord := func(t *testing.T, path string) {
+// refusal is damage to a journal, and whether other evidence is what shows it.
+type refusal struct {
+	damage func(*testing.T, damageWorld)
+	doubt  bool // else the journal shows it itself
+}
+
+func refusals() map[string]refusal {
+	records := func(t *testing.T, path string) (b []byte, end int) {
 		b, err := os.ReadFile(path)
 		do(t, err)
-		do(t, os.Truncate(path, int64(len(b)-1)))
+		return b, len(bytes.TrimRight(b, "\x00"))
 	}
-	for name, c := range map[string]struct {
-		damage func(*testing.T, damageWorld)
-		doubt  bool // else damage
-	}{
-		"bit in a record":     {func(t *testing.T, w damageWorld) { do(t, flip(w.segment("00000001"), 300)) }, false},
-		"segment gone":        {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment("00000001"))) }, false},
-		"last segment gone":   {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment(w.last(t)))) }, true},
-		"last record torn":    {func(t *testing.T, w damageWorld) { cutRecord(t, w.segment(w.last(t))) }, true},
-		"last record flipped": {func(t *testing.T, w damageWorld) { do(t, flip(w.segment(w.last(t)), -3)) }, true},
+	zero := func(t *testing.T, path string, n int) { // the last n bytes of what was written
+		b, end := records(t, path)
+		clear(b[end-n : end])
+		do(t, os.WriteFile(path, b, 0o600))
+	}
+	return map[string]refusal{
+		"bit in a record":    {func(t *testing.T, w damageWorld) { do(t, flip(w.segment("00000001"), 300)) }, false},
+		"segment gone":       {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment("00000001"))) }, false},
+		"last segment gone":  {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment(w.last(t)))) }, false},
+		"last segment cut":   {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 1999)) }, false},
+		"last segment empty": {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 0)) }, false},
+		"last batch flipped": {func(t *testing.T, w damageWorld) {
+			path := w.segment(w.last(t))
+			_, end := records(t, path)
+			do(t, flip(path, end-sealRecord-3))
+		}, false},
+		"last batch and seal zeroed": {func(t *testing.T, w damageWorld) { zero(t, w.segment(w.last(t)), sealRecord+20) }, true},
+		"the same, index gone": {func(t *testing.T, w damageWorld) {
+			zero(t, w.segment(w.last(t)), sealRecord+20)
+			do(t, os.RemoveAll(w.path("own", "index")))
+		}, true},
+		"journal emptied, index gone": {func(t *testing.T, w damageWorld) {
+			do(t, os.RemoveAll(w.path("own", "index")), os.RemoveAll(w.path("own", w.me.ID().String())), os.Mkdir(w.path("own", w.me.ID().String()), 0o700))
+		}, true},
 		"journal emptied": {func(t *testing.T, w damageWorld) {
 			do(t, os.RemoveAll(w.path("own", w.me.ID().String())), os.Mkdir(w.path("own", w.me.ID().String()), 0o700))
 		}, true},
 		"journal gone": {func(t *testing.T, w damageWorld) { do(t, os.RemoveAll(w.path("own", w.me.ID().String()))) }, true},
-	} {
+	}
+}
+
+// A journal that is damaged, or shorter than its index shows it was, is refused
+// whole and left as it is.
+func TestJournalIsRefused(t *testing.T) {
+	for name, c := range refusals() {
 		t.Run(name, func(t *testing.T) {
 			w := newDamageWorld(t)
 			c.damage(t, w)
@@ -218,6 +246,44 @@ func TestJournalIsRefused(t *testing.T) {
 			if len(before) > 0 && !bytes.Equal(before, after) {
 				t.Error("refusing changed the journal")
 			}
+		})
+	}
+}
+
+// What is no entry may be damaged without any loss: a seal is only dropped, a head
+// file that says nothing true is written anew.
+func TestRepairedFromJournal(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, damageWorld, string){
+		"seal flipped": func(t *testing.T, w damageWorld, _ string) {
+			path := w.segment(w.last(t))
+			b, err := os.ReadFile(path)
+			do(t, err, flip(path, len(bytes.TrimRight(b, "\x00"))-3))
+		},
+		"head gone":    func(t *testing.T, _ damageWorld, head string) { do(t, os.Remove(head)) },
+		"head flipped": func(t *testing.T, _ damageWorld, head string) { do(t, flip(head, 60)) },
+		"head cut":     func(t *testing.T, _ damageWorld, head string) { do(t, os.Truncate(head, 70)) },
+		"head zeroed":  func(t *testing.T, _ damageWorld, head string) { do(t, os.WriteFile(head, make([]byte, 200), 0o600)) },
+		"head and index gone": func(t *testing.T, w damageWorld, head string) {
+			do(t, os.Remove(head), os.RemoveAll(w.path("own", "index")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			head := w.path("own", w.me.ID().String()+".head")
+			want, err := os.ReadFile(head)
+			do(t, err)
+			damage(t, w, head)
+			w.append(t, 0)
+			got, err := os.ReadFile(head)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("the head file says\n%s\nwant\n%s\n%v", got, want, err)
+			}
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			if info, _ := s.Log(w.me.ID()); info.End.Size != w.entries {
+				t.Fatalf("%d entries, want %d", info.End.Size, w.entries)
+			}
+			do(t, s.Close())
 		})
 	}
 }

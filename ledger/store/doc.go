@@ -12,6 +12,7 @@
 //	LOCK               held while a process has the folder open
 //	owner              which machine and fleet it belongs to
 //	own/LOGID/         the journal of one own log
+//	own/LOGID.head     its newest acknowledged checkpoint, unless that lies elsewhere
 //	own/index/         Badger, not synced: rebuilt from the journals
 //	peers/index/       Badger, synced
 //	objects/HASH       objects, named by their hash

@@ -262,6 +262,11 @@ func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run,
 	if err != nil {
 		return ledger.Run{}, err
 	}
+	return h.readRun(from, maxBytes)
+}
+
+func (h held) readRun(from uint64, maxBytes int) (ledger.Run, error) {
+	id := h.log.ID()
 	if from >= h.log.End.Size {
 		return ledger.Run{}, fmt.Errorf("entries from %d of log %s, of which %d are held: %w", from, id, h.log.End.Size, ErrNotHeld)
 	}

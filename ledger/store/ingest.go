@@ -76,7 +76,7 @@ func (s *Store) stage(st *staged, run ledger.Run) (added int, refused, err error
 		h = s.heldOrNew(run.Log)
 	}
 	if h.own {
-		return 0, refuseOwn(h, run), nil
+		return 0, s.refuseOwn(h, run), nil
 	}
 	g, next, refused := s.grow(h, run)
 	if refused == nil && len(g.entries) == 0 {
@@ -102,12 +102,24 @@ func (s *Store) stage(st *staged, run ledger.Run) (added int, refused, err error
 }
 
 // refuseOwn says why a run of an own log is refused: as an echo, or because it
-// proves that somebody signed more with this key than the journal knows.
-func refuseOwn(h held, run ledger.Run) error {
-	if run.End.Size > h.log.End.Size && len(h.log.Key) > 0 && run.End.Verify(h.log.Key) == nil {
-		return inDoubt(run.Log, h.log.End.Size, "a neighbour sent a checkpoint at %d", run.End.Size)
+// proves that somebody signed more with this key than the journal knows. Then the
+// proof is kept in the head file, so that the next start sees it, and Run ends
+// before anything more is signed.
+func (s *Store) refuseOwn(h held, run ledger.Run) error {
+	if run.End.Size <= h.log.End.Size || len(h.log.Key) == 0 || run.End.Verify(h.log.Key) != nil {
+		return fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
 	}
-	return fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
+	err := inDoubt(run.Log, h.log.End.Size, "a neighbour sent a checkpoint at %d", run.End.Size)
+	s.mu.RLock()
+	writers := s.writers
+	s.mu.RUnlock()
+	for _, w := range writers {
+		if w.id == run.Log {
+			err = errors.Join(err, w.head.write(h.log.Key, run.End))
+		}
+	}
+	s.fail(err)
+	return err
 }
 
 // heldOrNew returns the log as held, or an empty one.

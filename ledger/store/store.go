@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -9,7 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"rasid/ledger"
 	"rasid/ledger/journal"
@@ -25,7 +28,7 @@ var ErrInDoubt = errors.New("the log is in doubt: its journal is shorter than it
 // ErrStopped is returned by Commit when Run has ended.
 var ErrStopped = errors.New("the store has stopped")
 
-// Config is what a store needs. All fields but Log and Disk must be set.
+// Config is what a store needs. Dir, Fleet and Machine must be set.
 type Config struct {
 	Dir     string            // the data folder; created where there is none
 	Fleet   ed25519.PublicKey // every log held is certified up to this key
@@ -33,8 +36,20 @@ type Config struct {
 	Log     *slog.Logger      // nil: silent
 	Disk    journal.Disk      // under the journals; nil: the machine's own
 	// SegmentBytes is the journals' segment size; 0, and in the field always, means
-	// journal.SegmentMaxBytes.
+	// the journal's own choice.
 	SegmentBytes int64
+	// EvidenceDir is where head files lie, on a second medium if there is one; it exists.
+	// Empty: beside the journals.
+	EvidenceDir string
+	// GiveUp says what becomes of an own log in doubt, or whose journal is damaged:
+	// true, it becomes one like any other machine's, OpenOwn refuses its key with
+	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses.
+	GiveUp bool
+	// RoomBytes is how much must be free on the disk for money to be taken; 0: 256 MiB.
+	RoomBytes uint64
+	// After is time.After, by which a committer knows that nothing comes; nil: the
+	// machine's own clock.
+	After func(time.Duration) <-chan time.Time
 }
 
 func (c *Config) validate() error {
@@ -43,6 +58,10 @@ func (c *Config) validate() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.RoomBytes = cmp.Or(c.RoomBytes, roomBytes)
+	if c.After == nil {
+		c.After = time.After
 	}
 	return nil
 }
@@ -55,6 +74,7 @@ type Store struct {
 	peers   *index
 	objects objects
 	ingest  sync.Mutex // one writer of peers at a time
+	doubts  []doubt    // Open's own
 
 	mu      sync.RWMutex // guards what follows
 	logs    map[ledger.LogID]*held
@@ -62,6 +82,7 @@ type Store struct {
 	writers []*Writer
 	updates map[chan struct{}]bool
 	running bool
+	short   bool          // of room on the disk
 	fatal   error         // why nothing can be made durable any more
 	failed  chan struct{} // closed when fatal is set
 }
@@ -103,7 +124,15 @@ func (s *Store) open() error {
 	if err := s.openOwn(); err != nil {
 		return err
 	}
-	return s.openPeers()
+	if err := s.openPeers(); err != nil {
+		return err
+	}
+	for _, d := range s.doubts {
+		if err := s.giveUp(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openOwn recovers the own logs. An index that is damaged is moved aside and built
@@ -133,11 +162,25 @@ func (s *Store) closeOwn() error {
 	for _, w := range s.writers {
 		errs = append(errs, w.journal.Close())
 	}
-	s.writers, s.logs = nil, map[ledger.LogID]*held{}
+	s.writers, s.doubts, s.logs = nil, nil, map[ledger.LogID]*held{}
 	if s.own != nil {
 		errs = append(errs, s.own.close())
 		s.own = nil
 	}
+	return errors.Join(errs...)
+}
+
+// closeWriter lets go of an own log before Run.
+func (s *Store) closeWriter(id ledger.LogID) error {
+	var errs []error
+	s.writers = slices.DeleteFunc(s.writers, func(w *Writer) bool {
+		if w.id != id {
+			return false
+		}
+		errs = append(errs, w.journal.Close())
+		return true
+	})
+	delete(s.logs, id)
 	return errors.Join(errs...)
 }
 
@@ -150,22 +193,31 @@ func (s *Store) recoverOwn(path string) error {
 	if err != nil {
 		return err
 	}
+	found := map[ledger.LogID]bool{}
 	for _, f := range folders {
 		id, err := ledger.ParseLogID(f.Name())
 		if err != nil {
 			continue // the index
 		}
 		if _, err := s.openWriter(id, nil); err != nil {
-			return err
+			if err := s.setAside(id, err); err != nil {
+				return err
+			}
+			continue
 		}
+		found[id] = true
 	}
 	ids, err := s.own.ids()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if s.logs[id] == nil {
-			return fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
+		aside := slices.ContainsFunc(s.doubts, func(d doubt) bool { return d.id == id }) || exists(s.journalDir(id)+doubtSuffix)
+		if !found[id] && !aside {
+			err := fmt.Errorf("own log %s: its index is there and its journal is not: %w; restore the folder %s", id, ErrInDoubt, s.journalDir(id))
+			if err := s.setAside(id, err); err != nil {
+				return err
+			}
 		}
 	}
 	return s.followIndex(s.own)
@@ -196,10 +248,16 @@ func (s *Store) loadPeers(path string) error {
 	}
 	for _, l := range logs {
 		if own := s.logs[l.ID()]; own != nil {
-			if own.log.End.Size < l.End.Size {
-				return inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
+			if own.log.End.Size >= l.End.Size {
+				continue
 			}
-			continue
+			err := inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
+			if err := s.setAside(l.ID(), err); err != nil {
+				return err
+			}
+			if err := s.closeWriter(l.ID()); err != nil {
+				return err
+			}
 		}
 		h := &held{index: s.peers, log: l}
 		if h.opened, err = s.readOpened(h); err != nil {
@@ -225,7 +283,7 @@ func (s *Store) followIndex(x *index) error {
 }
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
-	return fmt.Errorf("own log %s: the journal ends at %d, but %s: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Sprintf(format, args...), ErrInDoubt)
+	return fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)
 }
 
 // Run commits what Writers are given until ctx ends, then returns nil. Any other

@@ -33,7 +33,7 @@ func TestKill(t *testing.T) { storetest.Kill(t, store.Open) }
 
 func BenchmarkCommit(b *testing.B) {
 	for b.Loop() {
-		m, err := storetest.BenchCommit(b.TempDir())
+		m, err := storetest.BenchCommit(b.Context(), b.TempDir())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"rasid/ledger"
 	"rasid/ledger/event"
@@ -15,15 +17,21 @@ import (
 // errEnough ends a walk early.
 var errEnough = errors.New("enough")
 
+// sealAfter is how long nothing must come before the committer seals.
+const sealAfter = time.Second
+
 // Writer appends to one own log.
 type Writer struct {
-	store    *Store
-	id       ledger.LogID
-	key      ed25519.PrivateKey // nil until OpenOwn
-	journal  *journal.Journal
-	requests chan *request
-	stopOnce sync.Once
-	stopped  chan struct{}
+	store   *Store
+	id      ledger.LogID
+	key     ed25519.PrivateKey // nil until OpenOwn
+	journal *journal.Journal
+	head    *headFile
+	// sinceHead counts commits since the head file was offered one; the committer's.
+	sinceHead int
+	requests  chan *request
+	stopOnce  sync.Once
+	stopped   chan struct{}
 }
 
 // Committed says what one Commit appended. It is durable.
@@ -74,6 +82,9 @@ func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
 		s.mu.Unlock()
 		return w, nil
 	}
+	if exists(s.journalDir(id) + doubtSuffix) {
+		return nil, inDoubt(id, 0, "an earlier start gave it up, see %s", s.journalDir(id)+doubtSuffix)
+	}
 	w, err := s.openWriter(id, public)
 	if err != nil {
 		return nil, err
@@ -82,28 +93,47 @@ func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
 	return w, nil
 }
 
-// openWriter opens the log's journal and replays it into the index.
+// openWriter opens the log's journal and replays it into the index. What of it was
+// perhaps never durable is looked at first, made durable by Begin, and only then
+// indexed.
 func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, error) {
 	h := held{own: true, index: s.own, log: ledger.Log{Key: public}}
+	head := s.headFile(id)
+	var late []growth
 	j, rec, err := journal.Open(journal.Config{
 		Dir: s.journalDir(id), Log: id, Disk: s.cfg.Disk, SegmentBytes: s.cfg.SegmentBytes,
-		Each: func(payload []byte) (err error) {
-			h, err = s.replay(id, h, payload)
-			return err
+		Each: func(payload []byte, durable bool) error {
+			g, next, err := s.replay(id, h, payload)
+			if err != nil {
+				return err
+			}
+			h = next
+			if !durable {
+				late = append(late, g)
+				return nil
+			}
+			return s.index(g)
 		},
-		// What the index holds was acknowledged, so it tells rot from a torn write.
-		Drop: func(journal.Torn) error { return s.checkDoubt(id, h.log.End.Size) },
 	})
+	if err == nil {
+		err = s.checkDoubt(id, h, late, head)
+	}
+	if err != nil && s.cfg.GiveUp && doubtful(err) {
+		return nil, errors.Join(err, s.index(late...)) // nothing more will be signed on top
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkDoubt(id, h.log.End.Size); err != nil {
+	if err := j.Begin(); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
 	if rec.Torn != nil {
 		s.cfg.Log.Warn("dropped a torn last record of a journal", "path", rec.Torn.Path, "offset", rec.Torn.Offset, "bytes", rec.Torn.Bytes, "reason", rec.Torn.Reason)
 	}
-	w := &Writer{store: s, id: id, journal: j, requests: make(chan *request), stopped: make(chan struct{})}
+	if err := s.index(late...); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	w := &Writer{store: s, id: id, journal: j, head: head, requests: make(chan *request), stopped: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logs[id] = &h
@@ -111,33 +141,61 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 	return w, nil
 }
 
-// replay applies one journal record; the index gets what it lacks.
-func (s *Store) replay(id ledger.LogID, h held, payload []byte) (held, error) {
-	run, err := ledger.DecodeRun(payload)
+// replay reads one journal record as what the log grows by.
+func (s *Store) replay(id ledger.LogID, h held, payload []byte) (growth, held, error) {
+	run, err := ledger.DecodeRun(bytes.Clone(payload))
 	if err != nil {
-		return h, err
+		return growth{}, h, err
 	}
 	if run.Log != id || run.First != h.log.End.Size {
-		return h, fmt.Errorf("%w: a run of log %s from %d, want log %s from %d", ledger.ErrMalformed, run.Log, run.First, id, h.log.End.Size)
+		return growth{}, h, fmt.Errorf("%w: a run of log %s from %d, want log %s from %d", ledger.ErrMalformed, run.Log, run.First, id, h.log.End.Size)
 	}
-	g, h, err := s.grow(h, run)
-	if err != nil {
-		return h, err
-	}
-	same, err := s.own.holds(g)
-	if err != nil || same {
-		return h, err
-	}
-	return h, s.own.put(g)
+	return s.grow(h, run)
 }
 
-// checkDoubt refuses an index that holds more of an own log than its journal.
-func (s *Store) checkDoubt(id ledger.LogID, size uint64) error {
-	more, err := s.own.beyond(id, size)
-	if err == nil && more {
-		err = inDoubt(id, size, "the index holds more")
+// joined is growths that follow on each other as one.
+func joined(all []growth) *growth {
+	g := all[0]
+	g.entries = nil
+	for _, a := range all {
+		g.entries = append(g.entries, a.entries...)
 	}
-	return err
+	return &g
+}
+
+// index gives the index of own logs what it lacks of durable growths.
+func (s *Store) index(growths ...growth) error {
+	for _, g := range growths {
+		same, err := s.own.holds(g)
+		if err == nil && !same {
+			err = s.own.put(g)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDoubt asks index and head file whether they know more of an own log than its
+// journal, of which late is not indexed yet. Whatever shows a position beyond was
+// acknowledged, so it tells rot from a torn write. It changes nothing.
+func (s *Store) checkDoubt(id ledger.LogID, h held, late []growth, head *headFile) error {
+	size := h.log.End.Size
+	more, err := s.own.beyond(id, size)
+	if err != nil {
+		return err
+	}
+	if more {
+		return inDoubt(id, size, "the index holds more")
+	}
+	if len(late) > 0 {
+		h.pending = joined(late)
+	}
+	if err := s.checkHead(h, head); err != nil {
+		return inDoubt(id, size, "%w", err)
+	}
+	return nil
 }
 
 // ID is the log's name.
@@ -196,12 +254,29 @@ func (w *Writer) run(ctx context.Context) error {
 	if w.key == nil {
 		return nil // a log of this node that nobody opened for writing
 	}
+	var keeper sync.WaitGroup
+	keeping, end := context.WithCancel(context.WithoutCancel(ctx))
+	keeper.Go(func() {
+		w.head.run(keeping, w.key.Public().(ed25519.PublicKey), func(err error) {
+			w.store.cfg.Log.Warn("going on without a newer head file", "error", err)
+		})
+	})
+	defer keeper.Wait()
+	defer end()
+	return w.commitAll(ctx)
+}
+
+// commitAll commits what comes until ctx ends.
+func (w *Writer) commitAll(ctx context.Context) error {
 	var carry *request
 	for {
-		var batch []*request
-		batch, carry = w.gather(ctx, carry)
+		batch, next, err := w.gather(ctx, carry)
+		if err != nil {
+			return err
+		}
+		carry = next
 		if len(batch) == 0 {
-			return nil
+			return w.rest() // in good order
 		}
 		if err := w.commit(batch); err != nil {
 			if carry != nil {
@@ -212,15 +287,32 @@ func (w *Writer) run(ctx context.Context) error {
 	}
 }
 
+// rest is what the committer does when nothing comes: so rot in what was
+// acknowledged is told from a torn write, and nobody waits for a new segment.
+func (w *Writer) rest() error {
+	if err := w.journal.Seal(); err != nil {
+		return err
+	}
+	w.offerHead()
+	return w.journal.Prepare()
+}
+
+func (w *Writer) offerHead() {
+	w.sinceHead = 0
+	if end := w.held().log.End; end.Size > 0 {
+		w.head.offer(end)
+	}
+}
+
 // gather waits for a request and takes all that wait. One that does not fit is
 // carried into the next batch, where it gets the very index that its build was
-// given.
-func (w *Writer) gather(ctx context.Context, carry *request) (batch []*request, next *request) {
+// given. No batch and no error means that ctx has ended.
+func (w *Writer) gather(ctx context.Context, carry *request) (batch []*request, next *request, err error) {
 	first, count, size := w.held().log.End.Size, 0, runFixedBytes
 	for r := carry; ; r = nil {
 		if r == nil {
-			if r = w.receive(ctx, len(batch) == 0); r == nil {
-				return batch, nil
+			if r, err = w.receive(ctx, len(batch) == 0); r == nil || err != nil {
+				return batch, nil, err
 			}
 			if err := w.prepare(r, first+uint64(count)); err != nil {
 				r.done <- answer{err: err}
@@ -228,32 +320,41 @@ func (w *Writer) gather(ctx context.Context, carry *request) (batch []*request, 
 			}
 		}
 		if count+len(r.entries) > ledger.BatchMaxEntries || size+r.bytes > ledger.RunMaxBytes {
-			return batch, r
+			return batch, r, nil
 		}
 		batch = append(batch, r)
 		count += len(r.entries)
 		size += r.bytes
 		if count == ledger.BatchMaxEntries {
-			return batch, nil
+			return batch, nil, nil
 		}
 	}
 }
 
-// receive takes a request; nil when none waits and it may not wait, or ctx ends.
-func (w *Writer) receive(ctx context.Context, wait bool) *request {
+// receive takes a request; nil when none waits and it may not wait, or ctx ends. A
+// while in which none comes is used to rest.
+func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
 	if !wait {
 		select {
 		case r := <-w.requests:
-			return r
+			return r, nil
 		default:
-			return nil
+			return nil, nil
 		}
 	}
-	select {
-	case r := <-w.requests:
-		return r
-	case <-ctx.Done():
-		return nil
+	idle := w.store.cfg.After(sealAfter)
+	for {
+		select {
+		case r := <-w.requests:
+			return r, nil
+		case <-ctx.Done():
+			return nil, nil
+		case <-idle:
+			idle = nil
+			if err := w.rest(); err != nil {
+				return nil, err
+			}
+		}
 	}
 }
 
@@ -294,6 +395,9 @@ func (w *Writer) commit(batch []*request) error {
 		return err
 	}
 	w.store.notify()
+	if w.sinceHead++; w.sinceHead >= headEvery {
+		w.offerHead()
+	}
 	if err := w.store.own.put(g); err != nil {
 		return err
 	}
@@ -317,11 +421,17 @@ func (w *Writer) append(batch []*request) (growth, error) {
 	if err != nil {
 		return growth{}, err
 	}
-	g, after, err := w.store.grow(before, run)
-	if err != nil {
-		return growth{}, err
-	}
-	if err := w.journal.Append(payload); err != nil {
+	// What was signed is verified as a neighbour's run would be, while the disk works:
+	// neither is told to anybody before both are done.
+	var g growth
+	after, verified := before, make(chan error, 1)
+	go func() {
+		var err error
+		g, after, err = w.store.grow(before, run)
+		verified <- err
+	}()
+	err = w.journal.Append(payload)
+	if err := errors.Join(err, <-verified); err != nil {
 		return growth{}, err
 	}
 	after.pending = &g

@@ -47,42 +47,71 @@ const (
 	benchWriters  = 16
 )
 
-// BenchCommit measures the commit of one entry, durable and signed, against a raw
-// append and fdatasync of as many bytes in the same folder, by turns in the same
-// run so that both meet the same disk. dir is empty.
-func BenchCommit(dir string) (b CommitBench, err error) {
+// Bench is a store that commits to one log, for benchmarks.
+type Bench struct {
+	store  *store.Store
+	writer *store.Writer
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// OpenBench opens a store in a folder that does not exist, with a log that has its
+// first entry. Close it.
+func OpenBench(ctx context.Context, dir string) (*Bench, error) {
 	fleet, err := NewFleet("bench")
 	if err != nil {
-		return b, err
+		return nil, err
 	}
 	me, err := fleet.Machine(cert.RoleKiosk, 1)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
-	s, err := store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey)})
+	s, err := store.Open(store.Config{Dir: dir, Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey)})
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.OpenOwn(me.LogKey)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	b := &Bench{store: s, writer: w, ended: make(chan error, 1)}
+	ctx, b.cancel = context.WithCancel(ctx)
+	go func() { b.ended <- s.Run(ctx) }()
+	if err := b.Commit(ctx, me.Open); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// Commit makes one entry durable, signed.
+func (b *Bench) Commit(ctx context.Context, entry func() (ledger.Entry, error)) error {
+	_, err := b.writer.Commit(ctx, func(uint64) ([]ledger.Entry, error) {
+		e, err := entry()
+		return []ledger.Entry{e}, err
+	})
+	return err
+}
+
+// Close ends it.
+func (b *Bench) Close() error {
+	b.cancel()
+	return errors.Join(<-b.ended, b.store.Close())
+}
+
+// BenchCommit measures the commit of one entry, durable and signed, against a raw
+// append and fdatasync of as many bytes in the same folder, by turns in the same
+// run so that both meet the same disk. dir is empty.
+func BenchCommit(ctx context.Context, dir string) (b CommitBench, err error) {
+	s, err := OpenBench(ctx, filepath.Join(dir, "data"))
 	if err != nil {
 		return b, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	w, err := s.OpenOwn(me.LogKey)
-	if err != nil {
-		return b, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	defer func() { cancel(); err = errors.Join(err, <-ended) }()
-	if _, err := w.Commit(ctx, func(uint64) ([]ledger.Entry, error) {
-		e, err := me.Open()
-		return []ledger.Entry{e}, err
-	}); err != nil {
-		return b, err
-	}
-	return b, b.measure(ctx, w, filepath.Join(dir, "raw"))
+	return b, b.measure(ctx, s.writer, filepath.Join(dir, "raw"))
 }
 
 func (b *CommitBench) measure(ctx context.Context, w *store.Writer, path string) error {
-	raw, err := journal.OSDisk{}.OpenFile(path, os.O_CREATE|os.O_WRONLY)
+	raw, err := journal.OSDisk{}.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return err
 	}

@@ -168,6 +168,16 @@ func testOwnRefused(t *testing.T, n *node) {
 	if n.writer.Size() != 2 {
 		t.Fatal("a neighbour changed our own log")
 	}
+	// Nothing more is signed: the process ends, and so says the next start.
+	if err := <-n.ended; !errors.Is(err, store.ErrInDoubt) {
+		t.Fatalf("Run ended with %v", err)
+	}
+	if err := n.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.store = nil
+	_, err := n.open(n.cfg)
+	wantErr(t, err, store.ErrInDoubt)
 }
 
 func testObjects(t *testing.T, n *node) {

@@ -1,10 +1,15 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"rasid/ledger/journal"
@@ -30,7 +35,9 @@ var ErrInjected = errors.New("injected failure")
 
 // Disk is the machine's disk under a journal. Once told to, one step fails and every
 // later one does nothing, as if the process had been killed there. Crash then
-// takes back some of what was never synced, as a power cut does.
+// takes back some of what was never synced, as a power cut does. What was written
+// before a sync that failed stays readable and is never synced again, however often
+// it is asked for: so Linux does.
 type Disk struct {
 	mu      sync.Mutex
 	steps   int
@@ -38,12 +45,26 @@ type Disk struct {
 	failure Failure
 	failed  string // the step that failed
 	late    []string
-	files   map[string]*extent
+	files   map[string]*content
 	renamed [][2]string // not yet durable
 	os      journal.OSDisk
 }
 
-type extent struct{ written, synced int64 }
+// content is what of a file is readable and not durable.
+type content struct {
+	dirty []change // the next sync takes them
+	lost  []change // a sync of them failed
+}
+
+// change is bytes that a power cut may leave as they were.
+type change struct {
+	at       int64
+	was, now []byte
+}
+
+// sectorBytes is what a disk writes whole or not at all, small so that short records
+// are torn too.
+const sectorBytes = 16
 
 // FailAt makes the n-th durable step from now fail; the first is 1.
 func (d *Disk) FailAt(n int, f Failure) {
@@ -115,17 +136,13 @@ func (d *Disk) OpenFile(path string, flag int) (journal.File, error) {
 		}
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	if d.files == nil {
-		d.files = map[string]*extent{}
+		d.files = map[string]*content{}
 	}
-	if d.files[path] == nil {
-		d.files[path] = &extent{written: info.Size(), synced: info.Size()}
+	if d.files[path] == nil || flag&os.O_CREATE != 0 {
+		d.files[path] = &content{}
 	}
-	return &file{File: f, disk: d, extent: d.files[path]}, nil
+	return &file{File: f, disk: d, path: path, content: d.files[path]}, nil
 }
 
 // Rename implements journal.Disk.
@@ -144,12 +161,12 @@ func (d *Disk) Rename(from, to string) error {
 }
 
 // SyncDir implements journal.Disk.
-func (d *Disk) SyncDir(path string) error {
+func (d *Disk) SyncDir(string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.step("sync folder", func() error {
 		d.renamed = nil
-		return d.os.SyncDir(path)
+		return nil
 	}, nil)
 }
 
@@ -159,11 +176,8 @@ func (d *Disk) Crash(r *rand.Rand, was, at string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	moved := func(path string) string { return at + path[len(was):] }
-	for path, e := range d.files {
-		if e.written == e.synced {
-			continue
-		}
-		if err := os.Truncate(moved(path), e.synced+r.Int64N(e.written-e.synced+1)); err != nil {
+	for path, c := range d.files {
+		if err := c.crash(r, moved(path)); err != nil {
 			return err
 		}
 	}
@@ -177,10 +191,63 @@ func (d *Disk) Crash(r *rand.Rand, was, at string) error {
 	return nil
 }
 
+// crash takes back any sectors of what is not durable, the newest change first.
+func (c *content) crash(r *rand.Rand, path string) (err error) {
+	changes := append(slices.Clone(c.lost), c.dirty...)
+	if len(changes) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed since
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for _, ch := range slices.Backward(changes) {
+		for i := 0; i < len(ch.now); i += sectorBytes {
+			end := min(i+sectorBytes, len(ch.now))
+			if r.IntN(2) == 0 {
+				continue
+			}
+			if _, err := f.WriteAt(ch.was[i:end], ch.at+int64(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 type file struct {
 	journal.File
-	disk   *Disk
-	extent *extent
+	disk    *Disk
+	path    string
+	content *content
+	at      int64
+}
+
+// change notes that b is about to be written at the cursor.
+func (f *file) change(b []byte) error {
+	was := make([]byte, len(b))
+	r, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = os.Open(strings.TrimSuffix(f.path, ".new") + ".journal") // renamed since
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := r.ReadAt(was, f.at); err != nil && !errors.Is(err, io.EOF) {
+		return errors.Join(err, r.Close())
+	}
+	f.content.dirty = append(f.content.dirty, change{at: f.at, was: was, now: bytes.Clone(b)})
+	return r.Close()
+}
+
+func (f *file) Seek(offset int64, whence int) (int64, error) {
+	at, err := f.File.Seek(offset, whence)
+	f.at = at
+	return at, err
 }
 
 func (f *file) Write(b []byte) (n int, err error) {
@@ -188,8 +255,11 @@ func (f *file) Write(b []byte) (n int, err error) {
 	defer f.disk.mu.Unlock()
 	write := func(b []byte) func() error {
 		return func() error {
+			if err := f.change(b); err != nil {
+				return err
+			}
 			n, err := f.File.Write(b)
-			f.extent.written += int64(n)
+			f.at += int64(n)
 			return err
 		}
 	}
@@ -202,18 +272,21 @@ func (f *file) Write(b []byte) (n int, err error) {
 func (f *file) Sync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	return f.disk.step("sync", func() error {
-		f.extent.synced = f.extent.written
-		return f.File.Sync()
+	done := false
+	err := f.disk.step("sync", func() error {
+		done = true
+		return nil // Crash knows what a real one would have saved
 	}, nil)
+	if !done {
+		f.content.lost = append(f.content.lost, f.content.dirty...)
+	}
+	f.content.dirty = nil
+	return err
 }
 
+// Truncate only ever cuts zeros, so that a crash may take it back or not.
 func (f *file) Truncate(size int64) error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	return f.disk.step("truncate", func() error {
-		f.extent.written = size
-		f.extent.synced = min(f.extent.synced, size)
-		return f.File.Truncate(size)
-	}, nil)
+	return f.disk.step("truncate", func() error { return f.File.Truncate(size) }, nil)
 }

@@ -5,9 +5,10 @@
 //
 // An identity is a folder. identity.json holds the machine key, the chain, the
 // peppers and the streams that have a log; fleet.pub the fleet's public key;
-// log-STREAM.json a log key with its grant. The office has district.json besides,
-// the key that certifies machines with the list of those it certified, seal.json, the
-// private halves of the seal keys, and, until
+// log-STREAM.json the newest log key with its grant, log-STREAM-ORDINAL.json those of
+// earlier incarnations. The office has district.json besides, the key that certifies
+// machines with the list of those it certified, seal.json, the private halves of the
+// seal keys, and, until
 // somebody takes it to a safe place, fleet.key. All but fleet.pub are secret: mode
 // 0600. Every file is replaced whole and is durable before anything depends on it.
 package fleet
@@ -147,7 +148,7 @@ func Init(dir string, r Request, now time.Time, rand io.Reader) (Identity, error
 	if err := writeJSON(dir, districtName, secrets.district); err != nil {
 		return Identity{}, err
 	}
-	if err := id.makeLogKey(cert.StreamAuthority, rand); err != nil {
+	if err := id.makeLogKey(cert.Grant{Stream: cert.StreamAuthority, Ordinal: 1, Reason: cert.ReasonEnrolled}, rand); err != nil {
 		return Identity{}, err
 	}
 	k, err := sealKey(dir, 1, rand)

@@ -450,6 +450,42 @@ func TestLogKey(t *testing.T) {
 	}
 }
 
+// A machine goes on with the next ordinal, whatever it knows of the log before, and
+// gives no ordinal twice.
+func TestNextLogKey(t *testing.T) {
+	_, dir := testFleet(t)
+	id := loaded(t, dir)
+	first, err := id.OpenLogKey(cert.StreamMain, source(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ledger.Checkpoint{Size: 7, Root: ledger.Hash{1}}
+	second, err := id.NextLogKey(first, cert.ReasonDoubt, last, source(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := cert.Predecessor{Log: ledger.LogIDOf(first.Grant.PublicKey()), Size: 7, Root: last.Root}
+	if g := second.Grant; g.Ordinal != 2 || g.Reason != cert.ReasonDoubt || g.Before == nil || *g.Before != before || second.Key.Equal(first.Key) {
+		t.Fatalf("the grant is %+v", g)
+	}
+	if err := second.Grant.Verify(id.MachineKey()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := loaded(t, dir).OpenLogKey(cert.StreamMain, source(5)); err != nil || !again.Key.Equal(second.Key) {
+		t.Fatalf("the next start has %s, %v", again, err)
+	}
+	if _, err := id.NextLogKey(first, cert.ReasonDoubt, last, source(6)); err == nil || !strings.Contains(err.Error(), "not the newest") {
+		t.Fatalf("an ordinal is given twice: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "log-0-1.json")); err != nil {
+		t.Errorf("the key before is gone: %v", err)
+	}
+	third, err := id.NextLogKey(second, cert.ReasonRestored, ledger.Checkpoint{}, source(7))
+	if err != nil || third.Grant.Ordinal != 3 || third.Grant.Before != nil {
+		t.Fatalf("the grant is %+v, %v", third.Grant, err)
+	}
+}
+
 func TestLogKeyDamage(t *testing.T) {
 	_, dir := testFleet(t)
 	id := loaded(t, dir)
@@ -506,7 +542,7 @@ func TestLogKeyDamage(t *testing.T) {
 func TestLogKeyAfterAPowerCut(t *testing.T) {
 	_, dir := testFleet(t)
 	id := loaded(t, dir)
-	if err := id.makeLogKey(cert.StreamMain, source(3)); err != nil {
+	if err := id.makeLogKey(cert.Grant{Stream: cert.StreamMain, Ordinal: 1, Reason: cert.ReasonEnrolled}, source(3)); err != nil {
 		t.Fatal(err)
 	}
 	first, err := id.readLogKey(cert.StreamMain)

@@ -57,7 +57,7 @@ func (id Identity) OpenLogKey(stream cert.Stream, rand io.Reader) (LogKey, error
 		if known {
 			return LogKey{}, fmt.Errorf("%s is missing, and its log goes on with no other key: put the file back from its backup", path)
 		}
-		if err := id.makeLogKey(stream, rand); err != nil {
+		if err := id.makeLogKey(cert.Grant{Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled}, rand); err != nil {
 			return LogKey{}, err
 		}
 	}
@@ -92,20 +92,58 @@ func (id Identity) readLogKey(stream cert.Stream) (LogKey, error) {
 	return k, nil
 }
 
-func (id Identity) makeLogKey(stream cert.Stream, rand io.Reader) error {
+// makeLogKey draws a log key and signs the grant for it.
+func (id Identity) makeLogKey(g cert.Grant, rand io.Reader) error {
 	_, key, err := ed25519.GenerateKey(rand)
 	if err != nil {
 		return fmt.Errorf("couldn't draw a log key: %w", err)
 	}
-	g, err := cert.SignGrant(id.Machine, cert.Grant{LogKey: [32]byte(key.Public().(ed25519.PublicKey)), Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled})
-	if err != nil {
+	g.LogKey = [32]byte(key.Public().(ed25519.PublicKey))
+	if g, err = cert.SignGrant(id.Machine, g); err != nil {
 		return err
 	}
 	raw, err := ledger.Encode(g)
 	if err != nil {
 		return err
 	}
-	return writeJSON(id.dir, logKeyName(stream), logKeyFile{Format: formatNumber, Seed: key.Seed(), Grant: raw})
+	return writeJSON(id.dir, logKeyName(g.Stream), logKeyFile{Format: formatNumber, Seed: key.Seed(), Grant: raw})
+}
+
+// NextLogKey begins the next incarnation of a stream, whose log the key k wrote and
+// must not write any more: it draws a key and signs its grant, which says why, and
+// last, the newest checkpoint known of that log, the zero one where nothing is. All
+// is durable on return. The key k stays beside it, since reprints of its receipts
+// need it. No two keys ever get one ordinal from the same folder: k must be the
+// newest. rand must be a cryptographic source.
+func (id Identity) NextLogKey(k LogKey, reason cert.Reason, last ledger.Checkpoint, rand io.Reader) (LogKey, error) {
+	unlock, err := lock(id.dir)
+	if err != nil {
+		return LogKey{}, err
+	}
+	defer unlock()
+	stream := k.Grant.Stream
+	newest, err := id.readLogKey(stream)
+	if err != nil {
+		return LogKey{}, err
+	}
+	if !newest.Key.Equal(k.Key) {
+		return LogKey{}, fmt.Errorf("couldn't begin a new incarnation: %s is not the newest in %s, which has %s", k, id.dir, newest)
+	}
+	raw, err := os.ReadFile(filepath.Join(id.dir, logKeyName(stream)))
+	if err != nil {
+		return LogKey{}, fmt.Errorf("couldn't begin a new incarnation: %w", err)
+	}
+	if err := writeFile(id.dir, fmt.Sprintf("log-%d-%d.json", stream, k.Grant.Ordinal), raw, 0o600); err != nil {
+		return LogKey{}, err
+	}
+	g := cert.Grant{Stream: stream, Ordinal: k.Grant.Ordinal + 1, Reason: reason}
+	if last.Size > 0 {
+		g.Before = &cert.Predecessor{Log: ledger.LogIDOf(k.Grant.PublicKey()), Size: last.Size, Root: last.Root}
+	}
+	if err := id.makeLogKey(g, rand); err != nil {
+		return LogKey{}, err
+	}
+	return id.readLogKey(stream)
 }
 
 // Opening is entry 0 of the log that k writes, under the rule set of that hash

@@ -11,7 +11,7 @@ import (
 // allowed reports whether a note of the value may come in when paid is in already:
 // as the biller's rule on a surplus says, and below the ceiling for cash.
 func (m *Machine) allowed(paid, value ledger.Paise) bool {
-	if m.bill == nil || paid >= m.bill.Due {
+	if m.bill == nil || paid >= m.bill.Due || m.disk.Low {
 		return false
 	}
 	b := m.bill.Biller
@@ -129,7 +129,7 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	switch m.step {
 	case StepCash:
 		m.touch()
-		if paid >= m.bill.Due {
+		if paid >= m.bill.Due || m.disk.Low {
 			return then(out, m.end(endPaid))
 		}
 		out.Commands = append(out.Commands, m.enable(paid)...)
@@ -185,6 +185,9 @@ func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	paid, notes := m.sale.stacked()
 	if !m.allowed(paid, value) || len(notes) >= notesPerSaleMax {
 		m.acceptor.bounced = Problem{Key: "kiosk.returned.too_much"}
+		if m.disk.Low {
+			m.acceptor.bounced = Problem{Key: "kiosk.out.disk"}
+		}
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	m.acceptor.moving = true
@@ -228,7 +231,7 @@ func (m *Machine) credited(e hardware.NoteCredited) Out {
 		return out
 	}
 	m.touch()
-	if paid >= m.bill.Due {
+	if paid >= m.bill.Due || m.disk.Low {
 		return then(out, m.end(endPaid))
 	}
 	out.Commands = m.enable(paid)

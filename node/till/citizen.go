@@ -119,6 +119,8 @@ func (b *Bill) inNotes() bool {
 func (m *Machine) outOfService() Problem {
 	a := m.acceptor
 	switch {
+	case m.disk.Low:
+		return Problem{Key: "kiosk.out.disk"}
 	case a.fault == hardware.FaultStackerFull:
 		return Problem{Key: "kiosk.out.box_full"}
 	case a.fault == hardware.FaultCashBoxRemoved:

@@ -64,7 +64,7 @@ type Personal interface {
 	Sweep(needed func(event.BillKey) bool) error
 }
 
-// Config is what a till needs. All fields are needed.
+// Config is what a till needs. All fields but Former and DiskLow are needed.
 type Config struct {
 	ID        KioskID
 	Log       *slog.Logger
@@ -75,6 +75,11 @@ type Config struct {
 	Personal  Personal
 	// History calls f for every durable entry of the own log, in order.
 	History func(f func(index uint64, entry []byte) error) error
+	// Former does the same for the log of the incarnation before, as far as it is held;
+	// nil where there was none.
+	Former func(f func(index uint64, entry []byte) error) error
+	// DiskLow reports at each tick whether the disk is short of room; nil: never.
+	DiskLow func() bool
 	// Clock stamps entries; Now drives the time-outs; Ticks arrive a few times a second.
 	Clock   func() ledger.Time
 	Now     func() time.Time
@@ -147,7 +152,7 @@ func (t *Till) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.cfg.Ticks:
-			err = t.step(ctx, Tick{})
+			err = t.tick(ctx)
 		case ev := <-t.cfg.Devices:
 			err = t.step(ctx, ev)
 		case ev := <-t.cfg.Prints:
@@ -161,8 +166,22 @@ func (t *Till) Run(ctx context.Context) error {
 	}
 }
 
+// tick looks at the disk before time passes: no sale begins and no note is taken on
+// a disk that may not hold what follows.
+func (t *Till) tick(ctx context.Context) error {
+	if t.cfg.DiskLow != nil {
+		if now := (DiskNow{Low: t.cfg.DiskLow()}); now != t.m.disk {
+			if err := t.step(ctx, now); err != nil {
+				return err
+			}
+		}
+	}
+	return t.step(ctx, Tick{})
+}
+
 func (t *Till) recover(ctx context.Context) error {
-	err := t.cfg.History(func(index uint64, entry []byte) error { return t.fold(index, entry) })
+	t.recoverFormer()
+	err := t.cfg.History(func(index uint64, entry []byte) error { return fold(t.m.Apply, index, entry) })
 	if err != nil {
 		return fmt.Errorf("couldn't fold the log: %w", err)
 	}
@@ -173,7 +192,27 @@ func (t *Till) recover(ctx context.Context) error {
 	return t.perform(ctx, out)
 }
 
-func (t *Till) fold(index uint64, entry []byte) error {
+// recoverFormer takes over which notes the acceptor's counters account for, so that
+// what the device says once more is not written down twice. All else of the log
+// before stays there: its money in its books, as open as it was.
+func (t *Till) recoverFormer() {
+	if t.cfg.Former == nil {
+		return
+	}
+	former := newDurable()
+	err := t.cfg.Former(func(index uint64, entry []byte) error { return fold(former.apply, index, entry) })
+	if err != nil {
+		t.cfg.Log.Warn("the log before this one can be read only in part", "error", err)
+	}
+	if former.sale != nil {
+		paid, _ := former.sale.stacked()
+		t.cfg.Log.Error("a sale of the log before stays open: its money is in that log's books", "sale", former.sale.index, "paise", int64(paid))
+	}
+	t.m.accounts = former.accounts
+}
+
+// fold gives one entry of a log to apply.
+func fold(apply func(uint64, ledger.Hash, ledger.Time, event.Body) error, index uint64, entry []byte) error {
 	e, err := ledger.DecodeEntry(entry)
 	if err != nil {
 		return fmt.Errorf("entry %d: %w", index, err)
@@ -182,7 +221,7 @@ func (t *Till) fold(index uint64, entry []byte) error {
 	if err != nil {
 		return fmt.Errorf("entry %d: %w", index, err)
 	}
-	return t.m.Apply(index, ledger.LeafHash(entry), e.Time, body)
+	return apply(index, ledger.LeafHash(entry), e.Time, body)
 }
 
 func (t *Till) act(ctx context.Context, r request) error {
@@ -260,7 +299,7 @@ func (t *Till) commit(ctx context.Context, draft Draft) ([]*event.PrintIntent, e
 		return nil, fmt.Errorf("couldn't make entries durable: %w", err)
 	}
 	for i, entry := range entries {
-		if err := t.fold(first+uint64(i), entry); err != nil {
+		if err := fold(t.m.Apply, first+uint64(i), entry); err != nil {
 			return nil, fmt.Errorf("couldn't fold what was committed: %w", err)
 		}
 	}

@@ -43,6 +43,7 @@ type Machine struct {
 	printer  PrinterNow
 	heard    bool // of the printer, since the start
 	faults   faultBudget
+	disk     DiskNow
 }
 
 type acceptorView struct {
@@ -135,6 +136,13 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 	case PrinterNow:
 		m.printer, m.heard = e, true
 		return m.printerFaults()
+	case DiskNow:
+		m.disk = e
+		if m.step == StepCash {
+			paid, _ := m.sale.stacked()
+			return Out{Commands: m.enable(paid)}
+		}
+		return Out{}
 	case PaperPrinted:
 		return m.paperPrinted(e)
 	case PaperUnknown:

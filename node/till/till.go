@@ -86,7 +86,7 @@ const (
 )
 
 // Event is what the machine reacts to: the citizen's actions below, Tick,
-// Looked, PaperOut, PaperPrinted, PaperUnknown, or a hardware.AcceptorEvent.
+// Looked, DiskNow, PaperOut, PaperPrinted, PaperUnknown, or a hardware.AcceptorEvent.
 type Event any
 
 // The citizen's actions. Seq must be that of the view acted on: a second press, or
@@ -157,6 +157,9 @@ type (
 		Faults  hardware.PrinterFaults
 	}
 )
+
+// DiskNow tells whether there is too little room to keep records of more money.
+type DiskNow struct{ Low bool }
 
 // Draft makes the bodies of entries when the index of the first is known.
 type Draft func(first uint64) []event.Body

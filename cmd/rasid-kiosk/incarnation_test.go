@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/book"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/store"
+	"rasid/node/fleet"
+)
+
+// incarnationKiosk is an enrolled kiosk's folder.
+func incarnationKiosk(t *testing.T) *settings {
+	t.Helper()
+	office, dir := filepath.Join(t.TempDir(), "office"), filepath.Join(t.TempDir(), "kiosk")
+	if _, err := fleet.Init(office, fleet.Request{Name: "OFFICE"}, time.Now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fleet.Enrol(office, dir, fleet.Request{Name: "K-1"}, time.Now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	return &settings{Dir: dir}
+}
+
+// life starts the kiosk's ledger, writes what begins a log and one more entry, and
+// ends in good order. It returns the log's key and the size before and after.
+func (s *settings) life(t *testing.T) (key fleet.LogKey, before, after uint64) {
+	t.Helper()
+	k := &kiosk{s: s, log: slog.New(slog.DiscardHandler), clock: newClock("none")}
+	if err := k.openData(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- k.store.Run(ctx) }()
+	before = k.writer.Size()
+	if _, err := k.writer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
+		var body event.Body = &event.SoftwareStarted{Version: "test"}
+		if first == 0 {
+			body = fleet.Opening(k.id, k.key, book.Rules1())
+		}
+		e, err := event.New(k.clock.now(), body)
+		return []ledger.Entry{e}, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	after = k.writer.Size()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := k.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return k.key, before, after
+}
+
+// A kiosk whose journal was damaged goes on by itself under the next incarnation, which
+// names the last state known of the log before; and keeps to it.
+func TestNextIncarnation(t *testing.T) {
+	s := incarnationKiosk(t)
+	first, _, size := s.life(t)
+	if again, before, _ := s.life(t); before != size || !again.Key.Equal(first.Key) {
+		t.Fatalf("a second start has %s and %d entries, want %s and %d", again, before, first, size)
+	}
+	id := ledger.LogIDOf(first.Grant.PublicKey())
+	segment := filepath.Join(s.Dir, "data", "own", id.String(), "00000001.journal")
+	b, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[200] ^= 1
+	if err := os.WriteFile(segment, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second, before, _ := s.life(t)
+	g := second.Grant
+	if before != 0 || g.Ordinal != 2 || g.Reason != cert.ReasonDoubt || g.Before == nil || g.Before.Log != id || g.Before.Size != 2 {
+		t.Fatalf("%d entries under %+v", before, g)
+	}
+	if third, before, _ := s.life(t); before != 1 || !third.Key.Equal(second.Key) {
+		t.Fatalf("the next start has %s and %d entries", third, before)
+	}
+	held, err := store.Open(store.Config{Dir: filepath.Join(s.Dir, "data"), Fleet: mustLoad(t, s).Fleet, Machine: mustLoad(t, s).MachineKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, ok := held.Log(id); !ok || info.Own || info.End.Size != 2 {
+		t.Errorf("of the log before is held %+v", info)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustLoad(t *testing.T, s *settings) fleet.Identity {
+	t.Helper()
+	id, err := fleet.Load(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
