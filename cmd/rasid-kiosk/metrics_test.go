@@ -50,7 +50,6 @@ kiosk_printer_fault{fault="unreachable"} 0
 # TYPE kiosk_sale_step gauge
 kiosk_sale_step{step="cash"} 1
 kiosk_sale_step{step="choice"} 0
-kiosk_sale_step{step="closed"} 0
 kiosk_sale_step{step="done"} 0
 kiosk_sale_step{step="dues"} 0
 kiosk_sale_step{step="finishing"} 0

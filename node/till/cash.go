@@ -180,6 +180,9 @@ func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	if m.acceptor.closing { // it was fed before: by a citizen whose sale may have ended
+		if m.disk.Low {
+			m.acceptor.bounced = Problem{Key: "kiosk.out.disk"}
+		}
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	paid, notes := m.sale.stacked()

@@ -122,7 +122,7 @@ func firstScenes(at func(till.Step) till.View) []scene {
 	for _, key := range []string{"short", "long"} {
 		out = append(out, scene{name: "identify error " + key, view: till.View{Step: till.StepIdentify, Typed: "2101", Problem: problem("kiosk.identify.error."+key, "n", 4, "need", 12)}})
 	}
-	for _, key := range []string{"box_full", "box_removed", "jam", "acceptor", "paper", "printer"} {
+	for _, key := range []string{"box_full", "box_removed", "jam", "acceptor", "paper", "printer", "disk"} {
 		out = append(out, scene{name: "attract closed " + key, view: till.View{Step: till.StepLanguage, Closed: problem("kiosk.out." + key)}})
 	}
 	printer := till.PrinterNow{Paper: hardware.PaperOut, Offline: true, Faults: hardware.PrinterFaults(0).With(hardware.AllPrinterFaults()...)}
