@@ -2,9 +2,14 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // BranchBytes is how much of the root at First names the branch a run continues.
@@ -40,12 +45,13 @@ func (r Run) Encode() ([]byte, error) {
 // DecodeRun reads a run and its entries' envelopes. It verifies no signature:
 // only Log.Extend can, because it knows what stands before.
 func DecodeRun(b []byte) (Run, error) {
-	var r Run
 	if len(b) > RunMaxBytes {
-		return r, fmt.Errorf("%w run: %d bytes, the limit is %d", ErrMalformed, len(b), RunMaxBytes)
+		return Run{}, fmt.Errorf("%w run: %d bytes, the limit is %d", ErrMalformed, len(b), RunMaxBytes)
 	}
-	if err := Decode(b, &r); err != nil {
-		return r, err
+	// One copy for all: the entries lie in it, not in the caller's bytes.
+	r, err := parseRun(bytes.Clone(b))
+	if err != nil {
+		return Run{}, err
 	}
 	return r, r.check()
 }
@@ -64,7 +70,7 @@ func (r Run) check() error {
 		return fmt.Errorf("%w run of log %s: it begins at 0 and names another branch than the empty log", ErrMalformed, r.Log)
 	}
 	for i, entry := range r.Entries {
-		if _, err := DecodeEntry(entry); err != nil {
+		if _, err := ParseEntry(entry); err != nil {
 			return fmt.Errorf("run of log %s, entry %d: %w", r.Log, r.First+uint64(i), err)
 		}
 	}
@@ -191,4 +197,27 @@ func (f Frontier) Tip(log LogID) (Tip, bool) {
 		}
 	}
 	return best, best.Size > 0
+}
+
+// Digest is one hash over everything the frontier says, the logs and of each log
+// its tips, in an order of their own: two nodes that hold the same entries have the
+// same digest, however they came by them (LEDGER.md §9.4).
+func (f Frontier) Digest() Hash {
+	h := sha256.New()
+	h.Write([]byte("rasid/frontier/1\n"))
+	for _, log := range slices.SortedFunc(maps.Keys(f), func(a, b LogID) int { return bytes.Compare(a[:], b[:]) }) {
+		tips := slices.SortedFunc(slices.Values(f[log]), func(a, b Tip) int {
+			return cmp.Or(cmp.Compare(a.Size, b.Size), bytes.Compare(a.Root[:], b.Root[:]))
+		})
+		var n [16]byte
+		binary.BigEndian.PutUint64(n[:8], uint64(len(tips)))
+		h.Write(log[:])
+		h.Write(n[:8])
+		for _, t := range tips {
+			binary.BigEndian.PutUint64(n[8:], t.Size)
+			h.Write(n[8:])
+			h.Write(t.Root[:])
+		}
+	}
+	return Hash(h.Sum(nil))
 }
