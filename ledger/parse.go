@@ -22,6 +22,16 @@ func ParseEntry(b []byte) (Entry, error) {
 	return Entry{}, fmt.Errorf("%w entry: unreadable at byte %d", ErrMalformed, c.at)
 }
 
+// Envelope reads kind and time of an entry that was read whole before, and leaves
+// its body unread: Body is nil.
+func Envelope(b []byte) (Entry, error) {
+	c := canonical{b: b}
+	if e, ok := c.envelope(); ok {
+		return e, nil
+	}
+	return ParseEntry(b)
+}
+
 // decodeEntryByDoor reads an envelope as any other value is read.
 func decodeEntryByDoor(b []byte, e *Entry) error {
 	if err := Decode(b, e); err != nil {
@@ -54,6 +64,19 @@ func parseRun(b []byte) (Run, error) {
 // entry reads {0: kind, 1: [wall, quality, boot], 2: body} and nothing after it
 // (LEDGER.md §4.1, §5).
 func (c *canonical) entry() (e Entry, ok bool) {
+	if e, ok = c.envelope(); !ok {
+		return e, false
+	}
+	start := c.at
+	if start == len(c.b) || c.b[start]>>5 != majorMap || c.value(1) != nil {
+		return e, false
+	}
+	e.Body = c.b[start:c.at:c.at]
+	return e, c.at == len(c.b)
+}
+
+// envelope reads what stands before an entry's body.
+func (c *canonical) envelope() (e Entry, ok bool) {
 	if !c.exactly(0xa3) || !c.exactly(0x00) {
 		return e, false
 	}
@@ -70,15 +93,8 @@ func (c *canonical) entry() (e Entry, ok bool) {
 		return e, false
 	}
 	e.Time.Quality = TimeQuality(quality)
-	if e.Time.BootMs, ok = c.number(1<<63 - 1); !ok || !c.exactly(0x02) {
-		return e, false
-	}
-	start := c.at
-	if start == len(c.b) || c.b[start]>>5 != majorMap || c.value(1) != nil {
-		return e, false
-	}
-	e.Body = c.b[start:c.at:c.at]
-	return e, c.at == len(c.b)
+	e.Time.BootMs, ok = c.number(1<<63 - 1)
+	return e, ok && c.exactly(0x02)
 }
 
 // run reads [log, first, branch, entries, [size, root, signature]] and nothing

@@ -119,37 +119,52 @@ func (l Log) NewRun(key ed25519.PrivateKey, entries [][]byte) (Run, error) {
 // It cannot judge a run that ends before what is held: whoever keeps older
 // checkpoints compares the run's End with the kept one of that size (LEDGER.md §9).
 func (l Log) Extend(r Run) (Log, [][]byte, error) {
-	if err := r.check(); err != nil {
+	if err := l.Check(r); err != nil {
 		return l, nil, err
+	}
+	next, fresh, _, err := l.Continue(r)
+	return next, fresh, err
+}
+
+// Check verifies what can be told of r without looking at what is held: its form,
+// whose log it is of, and its checkpoint's signature.
+func (l Log) Check(r Run) error {
+	if err := r.check(); err != nil {
+		return err
 	}
 	if r.Log != l.ID() {
-		return l, nil, fmt.Errorf("%w run: it is of log %s, not %s", ErrMalformed, r.Log, l.ID())
+		return fmt.Errorf("%w run: it is of log %s, not %s", ErrMalformed, r.Log, l.ID())
 	}
-	if err := r.End.Verify(l.Key); err != nil {
-		return l, nil, err
-	}
+	return r.End.Verify(l.Key)
+}
+
+// Continue is Extend for a run that Check has passed. Where a log has several
+// branches, each can be tried for one signature verified. It returns the leaf hashes
+// of what is new, too.
+func (l Log) Continue(r Run) (Log, [][]byte, []Hash, error) {
 	size := l.Edge.Size()
 	if r.First > size {
-		return l, nil, fmt.Errorf("log %s: held to %d, the run begins at %d: %w", r.Log, size, r.First, ErrGap)
+		return l, nil, nil, fmt.Errorf("log %s: held to %d, the run begins at %d: %w", r.Log, size, r.First, ErrGap)
 	}
 	if r.First == size && r.Branch != branchOf(l.Edge) {
-		return l, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, l.disagreement(r))
+		return l, nil, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, l.disagreement(r))
 	}
 	if r.End.Size <= size {
 		if r.End.Size == size && r.End.Root != l.End.Root {
-			return l, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, ErrFork)
+			return l, nil, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, ErrFork)
 		}
-		return l, nil, nil
+		return l, nil, nil, nil
 	}
 	fresh := r.Entries[size-r.First:]
-	edge, err := l.Edge.Append(leavesOf(fresh)...)
+	leaves := leavesOf(fresh)
+	edge, err := l.Edge.Append(leaves...)
 	if err != nil {
-		return l, nil, err
+		return l, nil, nil, err
 	}
 	if edge.Root() != r.End.Root {
-		return l, nil, fmt.Errorf("log %s from %d to %d: %w", r.Log, size, r.End.Size, l.disagreement(r))
+		return l, nil, nil, fmt.Errorf("log %s from %d to %d: %w", r.Log, size, r.End.Size, l.disagreement(r))
 	}
-	return Log{Key: l.Key, Edge: edge, End: r.End}, fresh, nil
+	return Log{Key: l.Key, Edge: edge, End: r.End}, fresh, leaves, nil
 }
 
 // disagreement tells a fork from entries that were altered on the way: the
