@@ -115,6 +115,9 @@ const (
 	majorSimple
 )
 
+// smallEnd ends the bytes that are an unsigned integer by themselves, 0 to 23.
+const smallEnd = 24
+
 // head reads a major type and its argument in the shortest form.
 func (c *canonical) head() (major byte, arg uint64, err error) {
 	if c.at >= len(c.b) {
@@ -130,13 +133,21 @@ func (c *canonical) head() (major byte, arg uint64, err error) {
 		return 0, 0, fmt.Errorf("indefinite or reserved length 0x%02x", first)
 	}
 	n := 1 << (info - 24)
-	if len(c.b)-c.at-1 < n {
+	rest := c.b[c.at+1:]
+	if len(rest) < n {
 		return 0, 0, fmt.Errorf("cut short")
 	}
-	var wide [8]byte
-	copy(wide[8-n:], c.b[c.at+1:c.at+1+n])
-	arg = binary.BigEndian.Uint64(wide[:])
-	least := [...]uint64{24, 1 << 8, 1 << 16, 1 << 32}[info-24]
+	var least uint64
+	switch n {
+	case 1:
+		arg, least = uint64(rest[0]), 24
+	case 2:
+		arg, least = uint64(binary.BigEndian.Uint16(rest)), 1<<8
+	case 4:
+		arg, least = uint64(binary.BigEndian.Uint32(rest)), 1<<16
+	default:
+		arg, least = binary.BigEndian.Uint64(rest), 1<<32
+	}
 	if arg < least {
 		return 0, 0, fmt.Errorf("number %d is not in its shortest form", arg)
 	}
@@ -147,6 +158,10 @@ func (c *canonical) head() (major byte, arg uint64, err error) {
 // value reads one value that lies within depth arrays and maps.
 func (c *canonical) value(depth int) error {
 	start := c.at
+	if start < len(c.b) && c.b[start] < smallEnd { // most values are this one byte
+		c.at++
+		return nil
+	}
 	major, arg, err := c.head()
 	if err != nil {
 		return err
@@ -214,14 +229,8 @@ func (c *canonical) pairs(n uint64, depth int) error {
 	}
 	var last uint64
 	for i := range n {
-		major, key, err := c.head()
+		key, err := c.mapKey()
 		if err != nil {
-			return err
-		}
-		if major != majorUint {
-			return fmt.Errorf("map key is not an unsigned integer")
-		}
-		if err := checkInteger(key); err != nil {
 			return err
 		}
 		if i > 0 && key <= last {
@@ -233,4 +242,19 @@ func (c *canonical) pairs(n uint64, depth int) error {
 		}
 	}
 	return nil
+}
+
+func (c *canonical) mapKey() (uint64, error) {
+	if c.at < len(c.b) && c.b[c.at] < smallEnd {
+		c.at++
+		return uint64(c.b[c.at-1]), nil
+	}
+	major, key, err := c.head()
+	if err != nil {
+		return 0, err
+	}
+	if major != majorUint {
+		return 0, fmt.Errorf("map key is not an unsigned integer")
+	}
+	return key, checkInteger(key)
 }

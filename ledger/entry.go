@@ -1,9 +1,8 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Kind numbers what an entry says. The table of kinds in use stands in LEDGER.md
@@ -55,24 +54,7 @@ func EncodeEntry(e Entry) ([]byte, error) {
 // and that the body is a canonical map; package event reads bodies. The returned
 // Body aliases nothing of b.
 func DecodeEntry(b []byte) (Entry, error) {
-	var e Entry
-	if len(b) > EntryMaxBytes {
-		return e, fmt.Errorf("%w entry: %d bytes, the limit is %d", ErrMalformed, len(b), EntryMaxBytes)
-	}
-	if err := Decode(b, &e); err != nil {
-		return e, err
-	}
-	if len(e.Body) == 0 || e.Body[0]>>5 != majorMap {
-		return e, fmt.Errorf("%w entry: the body is not a map", ErrMalformed)
-	}
-	if e.Time.Quality > TimeNetwork {
-		return e, fmt.Errorf("%w entry: time quality %d", ErrMalformed, e.Time.Quality)
-	}
-	if e.Time.WallMs > WallMaxMs {
-		return e, fmt.Errorf("%w entry: time %d ms, the limit is %d", ErrMalformed, e.Time.WallMs, uint64(WallMaxMs))
-	}
-	return e, nil
+	e, err := ParseEntry(b)
+	e.Body = bytes.Clone(e.Body)
+	return e, err
 }
-
-// LeafHash is the RFC 6962 leaf hash of an entry's bytes.
-func LeafHash(entry []byte) Hash { return Hash(tlog.RecordHash(entry)) }

@@ -248,3 +248,24 @@ func TestTipIsTheLongestAndOneOfEquals(t *testing.T) {
 		t.Error("an empty frontier has a tip")
 	}
 }
+
+// The digest depends on what is held and on nothing else.
+func TestFrontierDigest(t *testing.T) {
+	a, b := ledger.LogID{1}, ledger.LogID{2}
+	short, long := ledger.Tip{Size: 3, Root: ledger.Hash{9}}, ledger.Tip{Size: 5, Root: ledger.Hash{1}}
+	want := ledger.Frontier{a: {short, long}, b: {short}}.Digest()
+	if (ledger.Frontier{b: {short}, a: {long, short}}).Digest() != want {
+		t.Error("the order of tips changes the digest")
+	}
+	for name, other := range map[string]ledger.Frontier{
+		"less":         {a: {long}, b: {short}},
+		"elsewhere":    {a: {short}, b: {short, long}},
+		"another root": {a: {short, {Size: 5, Root: ledger.Hash{2}}}, b: {short}},
+		"another size": {a: {short, {Size: 6, Root: ledger.Hash{1}}}, b: {short}},
+		"nothing":      {},
+	} {
+		if other.Digest() == want {
+			t.Errorf("%s has the same digest", name)
+		}
+	}
+}

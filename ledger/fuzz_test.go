@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"rasid/ledger"
@@ -86,6 +87,44 @@ func FuzzParseLogID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if id, err := ledger.ParseLogID(s); err == nil && id.String() != s {
 			t.Errorf("%q prints as %q", s, id)
+		}
+	})
+}
+
+// FuzzParseEntry holds the quick reader of envelopes to the door's verdict and value.
+func FuzzParseEntry(f *testing.F) {
+	seeds(f, "cbor", "entry")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > ledger.EntryMaxBytes {
+			return
+		}
+		want, wantErr := ledger.DecodeEntryByDoor(b)
+		got, err := ledger.ParseEntry(b)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("parsed with %v, the door says %v", err, wantErr)
+		}
+		if err == nil && (got.Kind != want.Kind || got.Time != want.Time || !bytes.Equal(got.Body, want.Body)) {
+			t.Errorf("parsed as %v, the door reads %v", got, want)
+		}
+	})
+}
+
+// FuzzParseRun does the same for runs, before their entries are looked at.
+func FuzzParseRun(f *testing.F) {
+	seeds(f, "cbor", "run")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		want, wantErr := ledger.DecodeRunByDoor(b)
+		got, err := ledger.ParseRun(b)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("parsed with %v, the door says %v", err, wantErr)
+		}
+		if err != nil {
+			return
+		}
+		same := got.Log == want.Log && got.First == want.First && got.Branch == want.Branch && got.End == want.End &&
+			slices.EqualFunc(got.Entries, want.Entries, bytes.Equal)
+		if !same {
+			t.Errorf("parsed as %v, the door reads %v", got, want)
 		}
 	})
 }

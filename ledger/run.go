@@ -2,9 +2,14 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // BranchBytes is how much of the root at First names the branch a run continues.
@@ -40,12 +45,13 @@ func (r Run) Encode() ([]byte, error) {
 // DecodeRun reads a run and its entries' envelopes. It verifies no signature:
 // only Log.Extend can, because it knows what stands before.
 func DecodeRun(b []byte) (Run, error) {
-	var r Run
 	if len(b) > RunMaxBytes {
-		return r, fmt.Errorf("%w run: %d bytes, the limit is %d", ErrMalformed, len(b), RunMaxBytes)
+		return Run{}, fmt.Errorf("%w run: %d bytes, the limit is %d", ErrMalformed, len(b), RunMaxBytes)
 	}
-	if err := Decode(b, &r); err != nil {
-		return r, err
+	// One copy for all: the entries lie in it, not in the caller's bytes.
+	r, err := parseRun(bytes.Clone(b))
+	if err != nil {
+		return Run{}, err
 	}
 	return r, r.check()
 }
@@ -64,7 +70,7 @@ func (r Run) check() error {
 		return fmt.Errorf("%w run of log %s: it begins at 0 and names another branch than the empty log", ErrMalformed, r.Log)
 	}
 	for i, entry := range r.Entries {
-		if _, err := DecodeEntry(entry); err != nil {
+		if _, err := ParseEntry(entry); err != nil {
 			return fmt.Errorf("run of log %s, entry %d: %w", r.Log, r.First+uint64(i), err)
 		}
 	}
@@ -113,37 +119,52 @@ func (l Log) NewRun(key ed25519.PrivateKey, entries [][]byte) (Run, error) {
 // It cannot judge a run that ends before what is held: whoever keeps older
 // checkpoints compares the run's End with the kept one of that size (LEDGER.md §9).
 func (l Log) Extend(r Run) (Log, [][]byte, error) {
-	if err := r.check(); err != nil {
+	if err := l.Check(r); err != nil {
 		return l, nil, err
+	}
+	next, fresh, _, err := l.Continue(r)
+	return next, fresh, err
+}
+
+// Check verifies what can be told of r without looking at what is held: its form,
+// whose log it is of, and its checkpoint's signature.
+func (l Log) Check(r Run) error {
+	if err := r.check(); err != nil {
+		return err
 	}
 	if r.Log != l.ID() {
-		return l, nil, fmt.Errorf("%w run: it is of log %s, not %s", ErrMalformed, r.Log, l.ID())
+		return fmt.Errorf("%w run: it is of log %s, not %s", ErrMalformed, r.Log, l.ID())
 	}
-	if err := r.End.Verify(l.Key); err != nil {
-		return l, nil, err
-	}
+	return r.End.Verify(l.Key)
+}
+
+// Continue is Extend for a run that Check has passed. Where a log has several
+// branches, each can be tried for one signature verified. It returns the leaf hashes
+// of what is new, too.
+func (l Log) Continue(r Run) (Log, [][]byte, []Hash, error) {
 	size := l.Edge.Size()
 	if r.First > size {
-		return l, nil, fmt.Errorf("log %s: held to %d, the run begins at %d: %w", r.Log, size, r.First, ErrGap)
+		return l, nil, nil, fmt.Errorf("log %s: held to %d, the run begins at %d: %w", r.Log, size, r.First, ErrGap)
 	}
 	if r.First == size && r.Branch != branchOf(l.Edge) {
-		return l, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, l.disagreement(r))
+		return l, nil, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, l.disagreement(r))
 	}
 	if r.End.Size <= size {
 		if r.End.Size == size && r.End.Root != l.End.Root {
-			return l, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, ErrFork)
+			return l, nil, nil, fmt.Errorf("log %s at %d: %w", r.Log, size, ErrFork)
 		}
-		return l, nil, nil
+		return l, nil, nil, nil
 	}
 	fresh := r.Entries[size-r.First:]
-	edge, err := l.Edge.Append(leavesOf(fresh)...)
+	leaves := leavesOf(fresh)
+	edge, err := l.Edge.Append(leaves...)
 	if err != nil {
-		return l, nil, err
+		return l, nil, nil, err
 	}
 	if edge.Root() != r.End.Root {
-		return l, nil, fmt.Errorf("log %s from %d to %d: %w", r.Log, size, r.End.Size, l.disagreement(r))
+		return l, nil, nil, fmt.Errorf("log %s from %d to %d: %w", r.Log, size, r.End.Size, l.disagreement(r))
 	}
-	return Log{Key: l.Key, Edge: edge, End: r.End}, fresh, nil
+	return Log{Key: l.Key, Edge: edge, End: r.End}, fresh, leaves, nil
 }
 
 // disagreement tells a fork from entries that were altered on the way: the
@@ -191,4 +212,27 @@ func (f Frontier) Tip(log LogID) (Tip, bool) {
 		}
 	}
 	return best, best.Size > 0
+}
+
+// Digest is one hash over everything the frontier says, the logs and of each log
+// its tips, in an order of their own: two nodes that hold the same entries have the
+// same digest, however they came by them (LEDGER.md §9.4).
+func (f Frontier) Digest() Hash {
+	h := sha256.New()
+	h.Write([]byte("rasid/frontier/1\n"))
+	for _, log := range slices.SortedFunc(maps.Keys(f), func(a, b LogID) int { return bytes.Compare(a[:], b[:]) }) {
+		tips := slices.SortedFunc(slices.Values(f[log]), func(a, b Tip) int {
+			return cmp.Or(cmp.Compare(a.Size, b.Size), bytes.Compare(a.Root[:], b.Root[:]))
+		})
+		var n [16]byte
+		binary.BigEndian.PutUint64(n[:8], uint64(len(tips)))
+		h.Write(log[:])
+		h.Write(n[:8])
+		for _, t := range tips {
+			binary.BigEndian.PutUint64(n[8:], t.Size)
+			h.Write(n[8:])
+			h.Write(t.Root[:])
+		}
+	}
+	return Hash(h.Sum(nil))
 }

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -11,7 +13,7 @@ import (
 // tree. It is a value: Append returns a new one and leaves the old as it was.
 type Edge struct {
 	size   uint64
-	hashes map[int64]tlog.Hash // by tlog's stored hash index
+	hashes []tlog.Hash // of the complete subtrees, the widest first; never changed
 }
 
 // Size is the number of entries under the edge.
@@ -19,9 +21,12 @@ func (e Edge) Size() uint64 { return e.size }
 
 // Root is the tree's root (LEDGER.md §7).
 func (e Edge) Root() Hash {
-	root, err := tlog.TreeHash(int64(e.size), tlog.HashReaderFunc(e.read))
-	if err != nil {
-		panic(fmt.Sprintf("broken invariant: an edge of %d lacks a hash: %v", e.size, err))
+	if e.size == 0 {
+		return sha256.Sum256(nil)
+	}
+	root := e.hashes[len(e.hashes)-1]
+	for i := len(e.hashes) - 2; i >= 0; i-- {
+		root = tlog.NodeHash(e.hashes[i], root)
 	}
 	return Hash(root)
 }
@@ -31,40 +36,34 @@ func (e Edge) Append(leaves ...Hash) (Edge, error) {
 	if e.size+uint64(len(leaves)) > LogMaxEntries {
 		return e, fmt.Errorf("%w: a log ends at %d entries", ErrMalformed, uint64(LogMaxEntries))
 	}
-	next := Edge{size: e.size, hashes: make(map[int64]tlog.Hash, len(e.hashes)+2*len(leaves))}
-	for k, v := range e.hashes {
-		next.hashes[k] = v
-	}
+	next := Edge{size: e.size, hashes: make([]tlog.Hash, len(e.hashes), 64)}
+	copy(next.hashes, e.hashes)
 	for _, leaf := range leaves {
-		stored, err := tlog.StoredHashesForRecordHash(int64(next.size), tlog.Hash(leaf), tlog.HashReaderFunc(next.read))
-		if err != nil {
-			return e, fmt.Errorf("couldn't append leaf %d: %w", next.size, err)
-		}
-		at := tlog.StoredHashIndex(0, int64(next.size))
-		for i, h := range stored {
-			next.hashes[at+int64(i)] = h
-		}
-		next.size++
+		next.push(tlog.Hash(leaf))
 	}
-	next.trim()
 	return next, nil
 }
 
-// trim forgets what no longer lies on the edge.
-func (e *Edge) trim() {
-	kept := make(map[int64]tlog.Hash, 48)
-	eachSubtree(e.size, func(at int64) { kept[at] = e.hashes[at] })
-	e.hashes = kept
+// push completes as many subtrees as the size has trailing one-bits.
+func (e *Edge) push(h tlog.Hash) {
+	for range bits.TrailingZeros64(^e.size) {
+		last := len(e.hashes) - 1
+		h = tlog.NodeHash(e.hashes[last], h)
+		e.hashes = e.hashes[:last]
+	}
+	e.hashes = append(e.hashes, h)
+	e.size++
 }
 
-func (e Edge) read(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
-	for i, at := range indexes {
-		h, ok := e.hashes[at]
-		if !ok {
-			return nil, fmt.Errorf("hash %d is not on the edge of %d", at, e.size)
-		}
-		out[i] = h
+// smallLeaf is how many bytes an entry may have to be hashed on the stack; hardly
+// one has more.
+const smallLeaf = 511
+
+// LeafHash is the RFC 6962 leaf hash of an entry's bytes.
+func LeafHash(entry []byte) Hash {
+	if len(entry) > smallLeaf {
+		return Hash(tlog.RecordHash(entry))
 	}
-	return out, nil
+	var b [1 + smallLeaf]byte // b[0] is the leaf's prefix, 0
+	return sha256.Sum256(b[:1+copy(b[1:], entry)])
 }

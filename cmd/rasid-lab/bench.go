@@ -49,24 +49,26 @@ func (f figure) String() string {
 
 func benchCommand() *cobra.Command {
 	var out, filter string
+	var entries int
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "measure against the limits of the machine",
 		Long: `Prints one line a figure: bench AREA.NAME VALUE UNIT AIM met|missed. Absolute times
 are noise on a shared machine; figures in "x" are ratios within one run.`,
-		Example: "  rasid-lab bench --out docs/BENCHMARKS.md\n  rasid-lab bench --only ledger",
+		Example: "  rasid-lab bench --out docs/BENCHMARKS.md\n  rasid-lab bench --only store --store-entries 5000000",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return bench(cmd.Context(), cmd.OutOrStdout(), out, filter)
+			return bench(cmd.Context(), cmd.OutOrStdout(), out, filter, entries)
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "also write the table to this file (Markdown)")
 	c.Flags().StringVar(&filter, "only", "", "only areas that begin so")
+	c.Flags().IntVar(&entries, "store-entries", benchStoreEntries, "how many entries the area store is measured with")
 	return c
 }
 
 // areas are measured one after another, each in a folder of its own.
-func areas() []struct {
+func areas(storeEntries int) []struct {
 	name    string
 	measure func(ctx context.Context, dir string) ([]figure, error)
 } {
@@ -74,18 +76,18 @@ func areas() []struct {
 		name    string
 		measure func(ctx context.Context, dir string) ([]figure, error)
 	}{
-		{"ledger", benchLedger}, {"paper", benchPaper}, {"sync", benchSync}, {"audit", benchAudit}, {"screens", benchScreens},
+		{"ledger", benchLedger}, {"store", benchStore(storeEntries)}, {"paper", benchPaper}, {"sync", benchSync}, {"audit", benchAudit}, {"screens", benchScreens},
 	}
 }
 
-func bench(ctx context.Context, w io.Writer, out, filter string) error {
+func bench(ctx context.Context, w io.Writer, out, filter string, storeEntries int) error {
 	work, err := os.MkdirTemp("", "rasid-bench-")
 	if err != nil {
 		return fmt.Errorf("couldn't make a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(work) }() // nothing in it is needed
 	var all []figure
-	for _, a := range areas() {
+	for _, a := range areas(storeEntries) {
 		if !strings.HasPrefix(a.name, filter) {
 			continue
 		}

@@ -21,7 +21,7 @@ func command() *cobra.Command {
 		Use: "rasid-lab", Short: "the workshop: a demonstration, simulated devices, benchmarks",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), deviceCommand(), benchCommand())
+	root.AddCommand(demoCommand(), deviceCommand(), benchCommand(), benchStoreCommand())
 	return root
 }
 

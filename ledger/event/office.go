@@ -46,6 +46,30 @@ func (b *DuesPublished) check() error {
 	return checkBiller(b.Biller)
 }
 
+// PaidBill returns the bill that an entry says money was taken for: a payment, or a
+// credit slip for a bill that was chosen.
+func PaidBill(b Body) (BillKey, bool) {
+	switch b := b.(type) {
+	case *PaymentCommitted:
+		return b.Bill, true
+	case *SlipIssued:
+		if b.Bill != nil {
+			return *b.Bill, true
+		}
+	}
+	return BillKey{}, false
+}
+
+// Names reports whether an entry of the kind may name or erase an object or name a
+// paid bill; the bodies of all others need not be read to know what they name.
+func Names(k ledger.Kind) bool {
+	switch k {
+	case KindBlobSealed, KindPaymentCommitted, KindSlipIssued, KindDuesPublished, KindErased, KindPepperRenewed:
+		return true
+	}
+	return false
+}
+
 // Held is how far the office holds a log.
 type Held struct {
 	_    struct{} `cbor:",toarray"`

@@ -75,13 +75,13 @@ func (s *Store) salvage(id ledger.LogID) error {
 	}
 	s.ingest.Lock()
 	defer s.ingest.Unlock()
-	st := &staged{logs: map[ledger.LogID]held{}}
+	st := &staged{logs: map[ledger.LogID][]held{}}
 	for _, l := range logs {
-		if l.ID() != id {
+		if l.branch.log != id {
 			continue
 		}
-		h := held{own: true, index: s.own, log: l}
-		for at := uint64(0); at < l.End.Size; {
+		h := held{own: true, index: s.own, branch: l.branch, log: l.log}
+		for at := uint64(0); at < l.log.End.Size; {
 			run, err := h.readRun(at, ledger.RunMaxBytes)
 			if err != nil {
 				return err

@@ -113,8 +113,8 @@ func (s *Store) checkHead(h held, f *headFile) error {
 	if head.Size == 0 {
 		return nil
 	}
-	then, err := h.at(head.Size)
-	if err == nil && then.Edge.Root() != head.Root {
+	root, err := h.rootAt(head.Size)
+	if err == nil && root != head.Root {
 		err = fmt.Errorf("the head file %s has another root at %d", f.path, head.Size)
 	}
 	f.written = head.Size

@@ -3,17 +3,22 @@ package store
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"rasid/ledger"
 	"rasid/ledger/event"
 )
 
-// held is one log as it is durable. A copy taken under Store.mu stays valid.
+// held is one branch of a log as it is durable. A copy taken under Store.mu stays
+// valid.
 type held struct {
 	own     bool
 	index   *index
+	branch  *branch
 	opened  *event.LogOpened // nil while the log is empty
 	log     ledger.Log
 	pending *growth // durable in the journal, on its way into the index
@@ -22,38 +27,71 @@ type held struct {
 // grow verifies run and returns what the log grows by and the log after it. Commit,
 // recovery and ingest all pass here. No entries means that all are held already.
 func (s *Store) grow(h held, run ledger.Run) (growth, held, error) {
-	if h.opened == nil {
-		if run.First != 0 || len(run.Entries) == 0 {
-			return growth{}, h, fmt.Errorf("log %s: nothing is held, the run begins at %d: %w", run.Log, run.First, ledger.ErrGap)
-		}
-		opened, err := event.OpenLog(s.cfg.Fleet, run.Log, run.Entries[0])
-		if err != nil {
-			return growth{}, h, err
-		}
-		h.opened, h.log = opened, ledger.Log{Key: opened.Grant.PublicKey()}
-	}
-	first := h.log.End.Size
-	next, fresh, err := h.log.Extend(run)
+	h, err := s.openLog(h, run)
 	if err != nil {
 		return growth{}, h, err
 	}
-	g := growth{first: first, entries: fresh, log: next}
-	for i, raw := range fresh {
-		e, err := ledger.DecodeEntry(raw)
-		if err != nil {
-			return growth{}, h, err
-		}
-		if !h.opened.Author().MayWrite(first+uint64(i), e.Kind) {
-			continue // it may not make us fetch anything
-		}
-		// A body that breaks its kind's form names nothing; the entry is kept and listed.
-		if body, err := event.Decode(e); err == nil {
-			g.objects = append(g.objects, event.Objects(body)...)
-			g.erased = append(g.erased, event.Erases(body)...)
-		}
+	if err := h.log.Check(run); err != nil {
+		return growth{}, h, err
+	}
+	return h.grow(run)
+}
+
+// openLog verifies entry 0, up to the fleet, of a log of which nothing is held.
+func (s *Store) openLog(h held, run ledger.Run) (held, error) {
+	if h.opened != nil {
+		return h, nil
+	}
+	if run.First != 0 || len(run.Entries) == 0 {
+		return h, fmt.Errorf("log %s: nothing is held, the run begins at %d: %w", run.Log, run.First, ledger.ErrGap)
+	}
+	opened, err := event.OpenLog(s.cfg.Fleet, run.Log, run.Entries[0])
+	if err != nil {
+		return h, err
+	}
+	h.opened, h.log = opened, ledger.Log{Key: opened.Grant.PublicKey()}
+	h.branch = &branch{log: run.Log}
+	return h, nil
+}
+
+// grow appends a run that Log.Check has passed.
+func (h held) grow(run ledger.Run) (growth, held, error) {
+	first := h.log.End.Size
+	next, fresh, leaves, err := h.log.Continue(run)
+	if err != nil {
+		return growth{}, h, err
 	}
 	h.log = next
-	return g, h, nil
+	g, err := h.growth(first, fresh, leaves)
+	return g, h, err
+}
+
+// growth is what the log as it is now grew by.
+func (h held) growth(first uint64, fresh [][]byte, leaves []ledger.Hash) (growth, error) {
+	g := growth{branch: h.branch, first: first, entries: fresh, leaves: leaves, log: h.log}
+	for i, raw := range fresh {
+		e, err := ledger.Envelope(raw)
+		if err != nil {
+			return growth{}, err
+		}
+		if !event.Names(e.Kind) || !h.opened.Author().MayWrite(first+uint64(i), e.Kind) {
+			continue // it may not make us fetch or look up anything
+		}
+		if e, err = ledger.ParseEntry(raw); err != nil {
+			return growth{}, err
+		}
+		// A body that breaks its kind's form names nothing; the entry is kept and listed.
+		body, err := event.Decode(e)
+		if err != nil {
+			continue
+		}
+		g.objects = append(g.objects, event.Objects(body)...)
+		g.erased = append(g.erased, event.Erases(body)...)
+		if bill, ok := event.PaidBill(body); ok {
+			g.payments = append(g.payments, payment{bill, first + uint64(i)})
+		}
+	}
+	return g, nil
 }
 
 // publish makes a durable growth visible. What it erases is gone before anybody sees
@@ -89,7 +127,7 @@ func (h held) entries(from, to uint64, f func(i uint64, entry []byte) error) err
 	if h.pending != nil {
 		indexed = h.pending.first
 	}
-	if err := h.index.entries(id, from, min(to, indexed), f); err != nil {
+	if err := h.index.entries(h.branch, from, min(to, indexed), f); err != nil {
 		return err
 	}
 	for i := max(from, indexed); i < to; i++ {
@@ -100,47 +138,37 @@ func (h held) entries(from, to uint64, f func(i uint64, entry []byte) error) err
 	return nil
 }
 
-// at returns the log as it was at any size up to what is held; End is set only if a
-// checkpoint is kept there.
-func (h held) at(size uint64) (ledger.Log, error) {
-	if size > h.log.End.Size {
-		return ledger.Log{}, fmt.Errorf("log %s at %d: %w", h.log.ID(), size, ErrNotHeld)
+// rootAt returns the root of the log's tree at any size up to what is held.
+func (h held) rootAt(size uint64) (ledger.Hash, error) {
+	switch size {
+	case 0:
+		return ledger.Edge{}.Root(), nil
+	case h.log.End.Size:
+		return h.log.End.Root, nil
 	}
-	if size == h.log.End.Size {
-		return h.log, nil
+	c, err := h.index.checkpoint(h.branch, size)
+	if err == nil {
+		return c.Root, nil
 	}
-	base, err := h.index.lastAt(h.log.Key, size)
-	if err != nil || base.End.Size == size {
-		return base, err
+	if !errors.Is(err, ErrNotHeld) {
+		return ledger.Hash{}, err
 	}
-	if size-base.End.Size > ledger.RunMaxEntries {
-		return base, fmt.Errorf("%w: %s keeps no checkpoint of log %s from %d to %d", errDamagedIndex, h.index.path, h.log.ID(), base.End.Size, size)
-	}
-	leaves := make([]ledger.Hash, 0, size-base.End.Size)
-	err = h.entries(base.End.Size, size, func(_ uint64, entry []byte) error {
-		leaves = append(leaves, ledger.LeafHash(entry))
-		return nil
-	})
-	if err != nil {
-		return base, err
-	}
-	edge, err := base.Edge.Append(leaves...)
-	return ledger.Log{Key: h.log.Key, Edge: edge}, err
+	root, err := tlog.TreeHash(int64(size), h.tree())
+	return ledger.Hash(root), err
 }
 
-// sizesAfter returns sizes of kept checkpoints beyond from, ascending, few enough
-// for one run, at least one if from is less than what is held.
-func (h held) sizesAfter(from uint64, limit int) ([]uint64, error) {
-	sizes, err := h.index.sizesAfter(h.log.ID(), from, limit)
+// checkpointsAfter returns kept checkpoints beyond from, ascending, few enough for
+// one run, at least one if from is less than what is held.
+func (h held) checkpointsAfter(from uint64, limit int) ([]ledger.Checkpoint, error) {
+	out, err := h.index.checkpointsAfter(h.branch, from, h.log.End.Size, limit)
 	if err != nil {
 		return nil, err
 	}
-	// The index may have gone on since this view was taken.
-	sizes = slices.DeleteFunc(sizes, func(n uint64) bool { return n > h.log.End.Size })
-	if h.log.End.Size > from && len(sizes) < limit && !slices.Contains(sizes, h.log.End.Size) {
-		sizes = append(sizes, h.log.End.Size)
+	// The index lacks what is on its way there, and may since have dropped the newest.
+	if len(out) < limit && h.log.End.Size > from && (len(out) == 0 || out[len(out)-1].Size < h.log.End.Size) {
+		out = append(out, h.log.End)
 	}
-	return sizes, nil
+	return out, nil
 }
 
 func (s *Store) readOpened(h *held) (*event.LogOpened, error) {
@@ -188,18 +216,25 @@ func (s *Store) Logs() []LogInfo {
 	return out
 }
 
-// Frontier returns how far each log is durably held.
+// Frontier returns how far each log is durably held: its tip, and of a log that has
+// forked the tips of all its branches, the one held first before the others.
 func (s *Store) Frontier() ledger.Frontier {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f := make(ledger.Frontier, len(s.logs))
 	for id, h := range s.logs {
-		if h.opened != nil {
-			f[id] = []ledger.Tip{{Size: h.log.End.Size, Root: h.log.End.Root}}
+		if h.opened == nil {
+			continue
+		}
+		f[id] = []ledger.Tip{h.tip()}
+		for _, other := range s.forked[id] {
+			f[id] = append(f[id], other.tip())
 		}
 	}
 	return f
 }
+
+func (h held) tip() ledger.Tip { return ledger.Tip{Size: h.log.End.Size, Root: h.log.End.Root} }
 
 // Entry returns the bytes of one durable entry, or ErrNotHeld.
 func (s *Store) Entry(p ledger.Position) ([]byte, error) {
@@ -228,29 +263,28 @@ func (s *Store) CheckpointAt(id ledger.LogID, size uint64) (ledger.Checkpoint, e
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	l, err := h.at(size)
-	if err == nil && (l.End.Size != size || size == 0) {
-		err = fmt.Errorf("checkpoint of log %s at %d: %w", id, size, ErrNotHeld)
+	if size == h.log.End.Size {
+		return h.log.End, nil
 	}
-	return l.End, err
+	return h.index.checkpoint(h.branch, size)
 }
 
 // Covering returns the first kept checkpoint that vouches for the entry: of an own
-// log, always the one of the commit that made it durable.
+// log, always the one of the commit that made it durable; of another's, one of those
+// that came with it, at most ledger.BatchMaxEntries later where such a one came.
 func (s *Store) Covering(p ledger.Position) (ledger.Checkpoint, error) {
 	h, err := s.view(p.Log)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	sizes, err := h.sizesAfter(p.Index, 1)
+	points, err := h.checkpointsAfter(p.Index, 1)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	if len(sizes) == 0 {
+	if len(points) == 0 {
 		return ledger.Checkpoint{}, fmt.Errorf("entry %s: %w", p, ErrNotHeld)
 	}
-	l, err := h.at(sizes[0])
-	return l.End, err
+	return points[0], nil
 }
 
 // ReadRun returns the longest run of durable entries from the given index that ends
@@ -266,32 +300,27 @@ func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run,
 }
 
 func (h held) readRun(from uint64, maxBytes int) (ledger.Run, error) {
-	id := h.log.ID()
+	id := h.branch.log
 	if from >= h.log.End.Size {
 		return ledger.Run{}, fmt.Errorf("entries from %d of log %s, of which %d are held: %w", from, id, h.log.End.Size, ErrNotHeld)
 	}
-	sizes, err := h.sizesAfter(from, ledger.RunMaxEntries)
+	points, err := h.checkpointsAfter(from, ledger.RunMaxEntries)
 	if err != nil {
 		return ledger.Run{}, err
 	}
-	sizes = slices.DeleteFunc(sizes, func(n uint64) bool { return n-from > ledger.RunMaxEntries })
-	if len(sizes) == 0 {
+	points = slices.DeleteFunc(points, func(c ledger.Checkpoint) bool { return c.Size-from > ledger.RunMaxEntries })
+	if len(points) == 0 {
 		return ledger.Run{}, fmt.Errorf("%w: %s keeps no checkpoint of log %s from %d on", errDamagedIndex, h.index.path, id, from)
 	}
-	entries, end, err := h.collect(from, sizes, min(maxBytes, ledger.RunMaxBytes-runFixedBytes))
+	entries, end, err := h.collect(from, points, min(maxBytes, ledger.RunMaxBytes-runFixedBytes))
 	if err != nil {
 		return ledger.Run{}, err
 	}
-	before, err := h.at(from)
+	root, err := h.rootAt(from)
 	if err != nil {
 		return ledger.Run{}, err
 	}
-	after, err := h.at(end)
-	if err != nil {
-		return ledger.Run{}, err
-	}
-	root := before.Edge.Root()
-	return ledger.Run{Log: id, First: from, Branch: [ledger.BranchBytes]byte(root[:]), Entries: entries, End: after.End}, nil
+	return ledger.Run{Log: id, First: from, Branch: [ledger.BranchBytes]byte(root[:]), Entries: entries, End: end}, nil
 }
 
 // What a run's bytes are beyond its entries': at most runFixedBytes, and
@@ -301,24 +330,29 @@ const (
 	entryExtraBytes = 3
 )
 
-// collect returns the entries from..end-1, where end is the greatest of sizes that
-// keeps within maxBytes, or the first.
-func (h held) collect(from uint64, sizes []uint64, maxBytes int) (entries [][]byte, end uint64, err error) {
+// collect returns the entries from index from up to the farthest of points that
+// keeps within maxBytes, or to the first, and that checkpoint.
+func (h held) collect(from uint64, points []ledger.Checkpoint, maxBytes int) (entries [][]byte, end ledger.Checkpoint, err error) {
 	bytesSoFar := 0
-	end = sizes[0]
-	err = h.entries(from, sizes[len(sizes)-1], func(i uint64, entry []byte) error {
+	end = points[0]
+	next := 0
+	err = h.entries(from, points[len(points)-1].Size, func(i uint64, entry []byte) error {
 		bytesSoFar += len(entry) + entryExtraBytes
-		if bytesSoFar > maxBytes && i >= end {
+		if bytesSoFar > maxBytes && i >= end.Size {
 			return errEnough
 		}
 		entries = append(entries, bytes.Clone(entry))
-		if _, kept := slices.BinarySearch(sizes, i+1); kept && bytesSoFar <= maxBytes {
-			end = i + 1
+		if points[next].Size != i+1 {
+			return nil
 		}
+		if bytesSoFar <= maxBytes {
+			end = points[next]
+		}
+		next++
 		return nil
 	})
 	if err != nil && err != errEnough {
-		return nil, 0, err
+		return nil, end, err
 	}
-	return entries[:end-from], end, nil
+	return entries[:end.Size-from], end, nil
 }

@@ -78,6 +78,7 @@ type Store struct {
 
 	mu      sync.RWMutex // guards what follows
 	logs    map[ledger.LogID]*held
+	forked  map[ledger.LogID][]*held // further branches of logs that have forked, in the order of their numbers
 	forks   []Fork
 	writers []*Writer
 	updates map[chan struct{}]bool
@@ -95,7 +96,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
+	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, forked: map[ledger.LogID][]*held{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("couldn't open the store in %s: %w", cfg.Dir, err), s.Close())
 	}
@@ -247,23 +248,29 @@ func (s *Store) loadPeers(path string) error {
 		return err
 	}
 	for _, l := range logs {
-		if own := s.logs[l.ID()]; own != nil {
-			if own.log.End.Size >= l.End.Size {
+		id := l.branch.log
+		if own := s.logs[id]; own != nil && own.own {
+			if own.log.End.Size >= l.log.End.Size {
 				continue
 			}
-			err := inDoubt(l.ID(), own.log.End.Size, "a neighbour sent %d", l.End.Size)
-			if err := s.setAside(l.ID(), err); err != nil {
+			err := inDoubt(id, own.log.End.Size, "a neighbour sent %d", l.log.End.Size)
+			if err := s.setAside(id, err); err != nil {
 				return err
 			}
-			if err := s.closeWriter(l.ID()); err != nil {
+			if err := s.closeWriter(id); err != nil {
 				return err
 			}
 		}
-		h := &held{index: s.peers, log: l}
+		h := &held{index: s.peers, branch: l.branch, log: l.log}
+		if first := s.logs[id]; first != nil {
+			h.opened = first.opened
+			s.forked[id] = append(s.forked[id], h)
+			continue
+		}
 		if h.opened, err = s.readOpened(h); err != nil {
 			return err
 		}
-		s.logs[l.ID()] = h
+		s.logs[id] = h
 	}
 	if err := s.followIndex(s.peers); err != nil {
 		return err

@@ -29,6 +29,20 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// The store against a map in memory, and several stores against each other; a
+// failing seed is added for good.
+func TestModel(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { storetest.Model(t, store.Open, seed) })
+	}
+}
+
+func TestMerge(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { storetest.Merge(t, store.Open, seed) })
+	}
+}
+
 func TestKill(t *testing.T) { storetest.Kill(t, store.Open) }
 
 func BenchmarkCommit(b *testing.B) {

@@ -97,7 +97,7 @@ func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
 // perhaps never durable is looked at first, made durable by Begin, and only then
 // indexed.
 func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, error) {
-	h := held{own: true, index: s.own, log: ledger.Log{Key: public}}
+	h := held{own: true, index: s.own, branch: &branch{log: id}, log: ledger.Log{Key: public}}
 	head := s.headFile(id)
 	var late []growth
 	j, rec, err := journal.Open(journal.Config{

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"rasid/ledger"
 	"rasid/ledger/cert"
 	"rasid/ledger/store"
@@ -58,30 +60,24 @@ func testFork(t *testing.T, n *node) {
 		must[ledger.Run](t)(clone.Write(n.sale(i + i/3)))
 	}
 	n.ingest(a.Runs...)
-	before := n.store.Frontier()
 	shorter := clone.Whole()
 	shorter.Entries, shorter.End = shorter.Entries[:6], clone.Runs[5].End
 	must[ledger.Run](t)(clone.Write(n.sale(50)))
 	longer := clone.Whole()
-	for i, r := range n.ingest(clone.Runs[5], clone.Runs[6], shorter, longer, longer) {
-		if !errors.Is(r.Err, ledger.ErrFork) || r.Added != 0 {
-			t.Errorf("run %d: added %d, error %v", i, r.Added, r.Err)
+	// The first two begin where nothing held leads to: their checkpoints alone speak.
+	for i, r := range n.ingest(clone.Runs[5], clone.Runs[6], shorter, longer, longer, clone.Runs[6]) {
+		if want := []int{0, 0, 2, 2, 0, 0}[i]; !errors.Is(r.Err, ledger.ErrFork) || r.Added != want {
+			t.Errorf("run %d: added %d, want %d, error %v", i, r.Added, want, r.Err)
 		}
 	}
-	if got := n.store.Frontier(); got[a.ID()][0] != before[a.ID()][0] {
-		t.Fatal("a fork changed what is held")
+	if forks := n.store.Forks(); len(forks) != 2 {
+		t.Fatalf("%d forks kept, want 2", len(forks))
 	}
-	forks := n.store.Forks()
-	if len(forks) != 3 {
-		t.Fatalf("%d forks kept, want 3: one for each contradicting checkpoint", len(forks))
-	}
+	checkFork(t, n.store, a, clone)
 	n.stop()
 	n.start()
-	again := n.store.Forks()
-	if len(again) != len(forks) {
-		t.Fatalf("%d forks after opening again, want %d", len(again), len(forks))
-	}
-	for _, f := range again {
+	checkFork(t, n.store, a, clone)
+	for _, f := range n.store.Forks() {
 		if err := errors.Join(f.Ours.Verify(a.Log.Key), f.Theirs.End.Verify(a.Log.Key)); err != nil || f.Log != a.ID() {
 			t.Errorf("evidence of a fork of log %s: %v", f.Log, err)
 		}
@@ -89,8 +85,45 @@ func testFork(t *testing.T, n *node) {
 			t.Error("evidence of a fork that is none")
 		}
 	}
-	if n.ingest(longer); len(n.store.Forks()) != len(forks) {
+	if n.ingest(longer); len(n.store.Forks()) != 2 {
 		t.Error("one fork is kept twice")
+	}
+	// Each branch goes on by itself.
+	for i, r := range n.ingest(must[ledger.Run](t)(a.Write(n.sale(60))), must[ledger.Run](t)(clone.Write(n.sale(61)))) {
+		if r.Added != 1 || (i == 1) != errors.Is(r.Err, ledger.ErrFork) {
+			t.Errorf("branch %d goes on: added %d, error %v", i, r.Added, r.Err)
+		}
+	}
+	checkFork(t, n.store, a, clone)
+}
+
+// checkFork compares the two branches of a log with their authors.
+func checkFork(t *testing.T, s *store.Store, authors ...*Author) {
+	t.Helper()
+	branches, tips := s.Branches(authors[0].ID()), s.Frontier()[authors[0].ID()]
+	if len(branches) != len(authors) || len(tips) != len(authors) {
+		t.Fatalf("%d branches and %d tips, want %d", len(branches), len(tips), len(authors))
+	}
+	verify(t, s, authors[0].ID(), 1<<20)
+	departs := branches[1].Departs()
+	var leaves []ledger.Hash
+	for i, a := range authors {
+		if branches[i].End() != a.Log.End || tips[i].Root != a.Log.End.Root {
+			t.Fatalf("branch %d ends at %d, want %d", i, branches[i].End().Size, a.Log.End.Size)
+		}
+		read := must[ledger.Run](t)(branches[i].ReadRun(0, 1<<20))
+		if l, _, err := (ledger.Log{Key: a.Log.Key}).Extend(read); err != nil || l.End != a.Log.End {
+			t.Fatalf("branch %d reads as a run to %d: %v", i, read.End.Size, err)
+		}
+		leaf := ledger.LeafHash(read.Entries[departs])
+		proof := must[tlog.RecordProof](t)(branches[i].InclusionProof(departs, a.Log.End.Size))
+		if err := tlog.CheckRecord(proof, int64(a.Log.End.Size), tlog.Hash(a.Log.End.Root), int64(departs), tlog.Hash(leaf)); err != nil {
+			t.Errorf("branch %d: the entry at %d where it departs: %v", i, departs, err)
+		}
+		leaves = append(leaves, leaf)
+	}
+	if leaves[0] == leaves[1] {
+		t.Errorf("both branches have the same entry %d", departs)
 	}
 }
 
@@ -148,7 +181,7 @@ func testReadRun(t *testing.T, n *node) {
 			if _, fresh, err := l.Extend(run); err != nil || len(fresh) != len(run.Entries) {
 				t.Fatalf("run from %d: %v", from, err)
 			}
-			if id == b.ID() && len(run.Entries) > 300/20 {
+			if id == b.ID() && len(run.Entries) > ledger.BatchMaxEntries { // checkpoints are thinned to that
 				t.Fatalf("run from %d has %d entries for 300 bytes", from, len(run.Entries))
 			}
 		}

@@ -33,6 +33,16 @@ func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) 
 	return h, err
 }
 
+// Frontier says how far each log is held on the branch that ReadRun reads. A Host
+// knows one tip of a log: a fork it reports and leaves out.
+func (s Store) Frontier() ledger.Frontier {
+	f := s.Store.Frontier()
+	for log, tips := range f {
+		f[log] = tips[:1]
+	}
+	return f
+}
+
 // Describe tells whose log it is.
 func (s Store) Describe(log ledger.LogID) (peer.Description, bool) {
 	info, ok := s.Log(log)
