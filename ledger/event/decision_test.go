@@ -141,6 +141,7 @@ func badDecisions(t testing.TB) []badBody {
 		{"fork-leaves-unordered", v, "two in ascending order", shown(func(s *event.ForkShown) { s.Ours, s.Other = s.Other, s.Ours })},
 		{"fork-proof-49-hashes", l, "a proof of 49", shown(func(s *event.ForkShown) { s.Other.Proof = make([]ledger.Hash, 49) })},
 		{"paper-index-beyond-size", v, "entry 1024 under a checkpoint of 1024", changed(func(p *event.PaperRecovered) { p.Paper.Size = 1024 })},
+		{"paper-of-an-office", v, "the role office", changed(func(p *event.PaperRecovered) { p.Chain = opened(t, cert.RoleOffice, 0).Chain })},
 		{"paper-other-slot", v, "do not name", changed(func(p *event.PaperRecovered) { p.Paper.Slot = 148 })},
 		{"paper-other-ordinal", v, "do not name", changed(func(p *event.PaperRecovered) { p.Paper.Ordinal = 2 })},
 		{"paper-other-log", v, "do not name", changed(func(p *event.PaperRecovered) { p.Paper.Log = ledger.LogID{1} })},

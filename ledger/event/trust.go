@@ -117,6 +117,9 @@ func (b *PaperRecovered) check() error {
 	if p.Index >= p.Size || p.Size > ledger.LogMaxEntries {
 		return bad("a receipt of entry %d under a checkpoint of %d", p.Index, p.Size)
 	}
+	if b.Chain.Machine.Role != cert.RoleKiosk || b.Grant.Stream != cert.StreamMain {
+		return bad("a receipt of a machine with the role %s, stream %d", b.Chain.Machine.Role, b.Grant.Stream)
+	}
 	if p.Log != ledger.LogIDOf(b.Grant.PublicKey()) || p.Slot != b.Chain.Machine.Slot || p.Ordinal != b.Grant.Ordinal {
 		return bad("a receipt that its grant and certificate do not name")
 	}
