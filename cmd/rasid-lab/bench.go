@@ -76,7 +76,7 @@ func areas(storeEntries int) []struct {
 		name    string
 		measure func(ctx context.Context, dir string) ([]figure, error)
 	}{
-		{"ledger", benchLedger}, {"store", benchStore(storeEntries)}, {"paper", benchPaper}, {"sync", benchSync}, {"audit", benchAudit}, {"screens", benchScreens},
+		{"ledger", benchLedger}, {"store", benchStore(storeEntries)}, {"paper", benchPaper}, {"sync", benchSync}, {"audit", benchAudit}, {"books", benchBooks}, {"screens", benchScreens},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // erasedMax bounds the objects of one Erased.
 const erasedMax = 256
 
-// reasonMaxBytes bounds why something was erased.
+// reasonMaxBytes bounds why something was erased, rejected or written off.
 const reasonMaxBytes = 128
 
 // BlobSealed names the sealed blob that holds what is personal of a sale's bill

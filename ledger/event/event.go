@@ -14,30 +14,48 @@ import (
 
 // The kinds in use. Gaps are left where later kinds of the same family belong.
 const (
-	KindLogOpened        ledger.Kind = 0
-	KindSaleOpened       ledger.Kind = 1
-	KindBillSelected     ledger.Kind = 2
-	KindSaleEnded        ledger.Kind = 3
-	KindBlobSealed       ledger.Kind = 4
-	KindNoteEscrowed     ledger.Kind = 10
-	KindStackIntent      ledger.Kind = 11
-	KindNoteStacked      ledger.Kind = 12
-	KindNoteReturned     ledger.Kind = 13
-	KindNoteUnresolved   ledger.Kind = 14
-	KindAcceptorSeen     ledger.Kind = 16
-	KindNoteOrphaned     ledger.Kind = 17
-	KindDeviceFault      ledger.Kind = 18
-	KindPaymentCommitted ledger.Kind = 30
-	KindSlipIssued       ledger.Kind = 33
-	KindPrintIntent      ledger.Kind = 40
-	KindPrinted          ledger.Kind = 41
-	KindSoftwareStarted  ledger.Kind = 65
-	KindMachineEnrolled  ledger.Kind = 100
-	KindDuesPublished    ledger.Kind = 101
-	KindAcknowledged     ledger.Kind = 102
-	KindErased           ledger.Kind = 104
-	KindSealKeyRenewed   ledger.Kind = 105
-	KindPepperRenewed    ledger.Kind = 106
+	KindLogOpened          ledger.Kind = 0
+	KindSaleOpened         ledger.Kind = 1
+	KindBillSelected       ledger.Kind = 2
+	KindSaleEnded          ledger.Kind = 3
+	KindBlobSealed         ledger.Kind = 4
+	KindNoteEscrowed       ledger.Kind = 10
+	KindStackIntent        ledger.Kind = 11
+	KindNoteStacked        ledger.Kind = 12
+	KindNoteReturned       ledger.Kind = 13
+	KindNoteUnresolved     ledger.Kind = 14
+	KindNoteResolved       ledger.Kind = 15
+	KindAcceptorSeen       ledger.Kind = 16
+	KindNoteOrphaned       ledger.Kind = 17
+	KindDeviceFault        ledger.Kind = 18
+	KindPaymentCommitted   ledger.Kind = 30
+	KindCreditRedeemed     ledger.Kind = 32
+	KindSlipIssued         ledger.Kind = 33
+	KindPrintIntent        ledger.Kind = 40
+	KindPrinted            ledger.Kind = 41
+	KindCashBoxRemoved     ledger.Kind = 50
+	KindCashBoxInserted    ledger.Kind = 51
+	KindBoxCounted         ledger.Kind = 52
+	KindSoftwareStarted    ledger.Kind = 65
+	KindRulesStated        ledger.Kind = 68
+	KindForkShown          ledger.Kind = 72
+	KindBillerSubmitted    ledger.Kind = 80
+	KindBillerAcknowledged ledger.Kind = 81
+	KindBillerRejected     ledger.Kind = 82
+	KindMatched            ledger.Kind = 84
+	KindRefundIssued       ledger.Kind = 86
+	KindDepositSeen        ledger.Kind = 87
+	KindRefundPaid         ledger.Kind = 89
+	KindWrittenOff         ledger.Kind = 91
+	KindHeldDecided        ledger.Kind = 92
+	KindPaperRecovered     ledger.Kind = 93
+	KindMachineEnrolled    ledger.Kind = 100
+	KindDuesPublished      ledger.Kind = 101
+	KindAcknowledged       ledger.Kind = 102
+	KindMachineRevoked     ledger.Kind = 103
+	KindErased             ledger.Kind = 104
+	KindSealKeyRenewed     ledger.Kind = 105
+	KindPepperRenewed      ledger.Kind = 106
 )
 
 // Body is what one kind of entry says.
@@ -97,8 +115,55 @@ func newLaterBody(k ledger.Kind) Body {
 		return &DuesPublished{}
 	case KindAcknowledged:
 		return &Acknowledged{}
+	case KindCashBoxRemoved:
+		return &CashBoxRemoved{}
+	case KindCashBoxInserted:
+		return &CashBoxInserted{}
+	case KindRulesStated:
+		return &RulesStated{}
+	case KindForkShown:
+		return &ForkShown{}
+	case KindMachineRevoked:
+		return &MachineRevoked{}
+	}
+	if b := newDecision(k); b != nil {
+		return b
 	}
 	return newPrivateBody(k)
+}
+
+// newDecision returns the body of what the office writes of others' entries: in the
+// log of their cell or in settlement.
+func newDecision(k ledger.Kind) Body {
+	switch k {
+	case KindNoteResolved:
+		return &NoteResolved{}
+	case KindCreditRedeemed:
+		return &CreditRedeemed{}
+	case KindBoxCounted:
+		return &BoxCounted{}
+	case KindBillerSubmitted:
+		return &BillerSubmitted{}
+	case KindBillerAcknowledged:
+		return &BillerAcknowledged{}
+	case KindBillerRejected:
+		return &BillerRejected{}
+	case KindMatched:
+		return &Matched{}
+	case KindRefundIssued:
+		return &RefundIssued{}
+	case KindDepositSeen:
+		return &DepositSeen{}
+	case KindRefundPaid:
+		return &RefundPaid{}
+	case KindWrittenOff:
+		return &WrittenOff{}
+	case KindHeldDecided:
+		return &HeldDecided{}
+	case KindPaperRecovered:
+		return &PaperRecovered{}
+	}
+	return nil
 }
 
 // newPrivateBody returns the bodies of personal data and its keys.
@@ -174,14 +239,17 @@ func (a Author) log() Authors {
 // authors says in which logs a kind has a meaning; none for a kind not in use.
 func authors(k ledger.Kind) Authors {
 	switch k {
-	case KindLogOpened, KindSoftwareStarted:
+	case KindLogOpened, KindSoftwareStarted, KindRulesStated:
 		return AnyLog
-	case KindMachineEnrolled, KindDuesPublished, KindSealKeyRenewed, KindPepperRenewed:
+	case KindMachineEnrolled, KindDuesPublished, KindForkShown, KindMachineRevoked, KindSealKeyRenewed, KindPepperRenewed:
 		return AuthorityLog
 	case KindErased:
 		return AuthorityLog | CellLog
 	case KindAcknowledged:
 		return CellLog
+	}
+	if newDecision(k) != nil {
+		return CellLog | SettlementLog
 	}
 	if newBody(k) != nil {
 		return KioskLog

@@ -225,11 +225,11 @@ func badMoney() []badBody {
 
 func eventVectors(t *testing.T) []vector.Vector {
 	var out []vector.Vector
-	for name, b := range goodBodies(t) {
+	for name, b := range allGood(t) {
 		e := must[ledger.Entry](t)(event.New(at, b))
 		out = append(out, vector.Vector{Name: name, Spec: "§6.2", Expect: vector.OK, Data: must[[]byte](t)(ledger.EncodeEntry(e))})
 	}
-	for _, b := range badBodies(t) {
+	for _, b := range slices.Concat(badBodies(t), badBoxes(), badDecisions(t)) {
 		if len(must[[]byte](t)(ledger.Encode(b.body))) > ledger.EntryMaxBytes-64 {
 			if _, err := event.New(at, b.body); err == nil { // no entry can hold it anyway
 				t.Errorf("%s is accepted", b.name)
@@ -293,7 +293,7 @@ func TestEventVectors(t *testing.T) {
 // body is refused, or it was one that may be absent.
 func TestEveryFieldCounts(t *testing.T) {
 	mayBeAbsent := map[ledger.Kind][]uint64{event.KindBillSelected: {10}, event.KindNoteStacked: {2}, event.KindNoteOrphaned: {3}}
-	for name, b := range goodBodies(t) {
+	for name, b := range allGood(t) {
 		var fields map[uint64]ledger.RawCBOR
 		if err := ledger.Decode(must[[]byte](t)(ledger.Encode(b)), &fields); err != nil {
 			t.Fatal(err)

@@ -66,17 +66,14 @@ type logEntries struct {
 func (l *logEntries) key() ed25519.PublicKey { return l.opened.Grant.PublicKey() }
 
 func (l *logEntries) book() book.Log {
-	return book.Log{
-		ID: l.id, Slot: l.opened.Chain.Machine.Slot, Ordinal: l.opened.Grant.Ordinal, Author: l.opened.Author(), Rules: l.opened.Rules,
-		Each: func(f func(uint64, []byte) error) error {
-			for i, e := range l.entries {
-				if err := f(uint64(i), e); err != nil {
-					return err
-				}
+	return book.LogOf(l.id, l.opened, func(from uint64, f func(uint64, []byte) error) error {
+		for i := from; i < uint64(len(l.entries)); i++ {
+			if err := f(i, l.entries[i]); err != nil {
+				return err
 			}
-			return nil
-		},
-	}
+		}
+		return nil
+	})
 }
 
 // names collects how machines are called, from the office's own logs.

@@ -59,10 +59,17 @@ func journal(b book.Books, named map[uint32]string) []byte {
 	return w.Bytes()
 }
 
+// accounts are all that a posting names, those that are zero again too.
 func accounts(b book.Books) []string {
+	seen := map[string]bool{}
 	var names []string
-	for a := range b.Balances {
-		names = append(names, a)
+	for _, t := range b.Transactions {
+		for _, p := range t.Postings {
+			if !seen[p.Account] {
+				seen[p.Account] = true
+				names = append(names, p.Account)
+			}
+		}
 	}
 	sort.Strings(names)
 	return names

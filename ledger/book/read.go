@@ -1,0 +1,243 @@
+package book
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"sort"
+
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// output is what reading a log gave: what its entries post by themselves, and the
+// nodes that are booked together with others.
+type output struct {
+	transactions []Transaction
+	questions    []Question
+	nodes        []*node
+	papers       []*node // PaperRecovered
+	revoked      []*event.MachineRevoked
+	decided      []*event.HeldDecided
+	unknown      int
+	ungoverned   int
+}
+
+// note is what is known of one note.
+type note struct {
+	value   ledger.Paise
+	sale    uint64
+	settled bool // an entry has said where it is
+	spent   bool // by a payment or slip
+}
+
+// reader reads one branch of a log. Its maps are of this branch alone.
+type reader struct {
+	known   []ruleSet
+	author  event.Author
+	src     *source
+	rules   int                    // place of the rule set that governs, −1 for an unknown one
+	asked   bool                   // of the entries under an unknown one
+	sales   map[uint64]ledger.Hash // index of SaleOpened → its leaf
+	escrow  map[uint64]*note       // by index of NoteEscrowed
+	stacked map[uint64]*note       // by index of NoteStacked
+	next    uint64
+	view    *view
+	out     *output
+}
+
+func newReader(known []ruleSet, g *group, out *output) *reader {
+	r := &reader{known: known, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: out, sales: map[uint64]ledger.Hash{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}}
+	r.govern(g.rules)
+	return r
+}
+
+func (r *reader) govern(name ledger.Hash) {
+	r.rules, r.asked = -1, false
+	for i, set := range r.known {
+		if set.name() == name {
+			r.rules = i
+		}
+	}
+}
+
+// fork returns a reader that goes on from here along a branch.
+func (r *reader) fork(first ledger.Hash) *reader {
+	b := *r
+	b.src = r.src.branch(first)
+	b.sales = maps.Clone(r.sales)
+	b.escrow, b.stacked = map[uint64]*note{}, map[uint64]*note{}
+	copies := map[*note]*note{}
+	for at, n := range r.escrow {
+		c := *n
+		b.escrow[at], copies[n] = &c, &c
+	}
+	for at, n := range r.stacked {
+		b.stacked[at] = copies[n]
+	}
+	return &b
+}
+
+// entry reads the next entry; accepted says that a revocation does not hold it.
+func (r *reader) entry(index uint64, raw []byte, accepted bool) error {
+	e, err := ledger.DecodeEntry(raw)
+	if err != nil {
+		return fmt.Errorf("log %s, entry %d: %w", r.src.id, index, err)
+	}
+	at := entryAt{index: index, leaf: ledger.LeafHash(raw), entry: e}
+	r.next = index + 1
+	if index == 0 && r.view.opened { // two histories from the beginning
+		r.src = r.src.branch(at.leaf)
+		r.ask(&at, ReasonFork, 0)
+	} else if index == 0 && r.view.twice {
+		r.ask(&at, ReasonSlotTwice, 0)
+	}
+	if r.rules < 0 && e.Kind != event.KindRulesStated {
+		r.out.ungoverned++
+		if !r.asked {
+			r.asked = true
+			r.ask(&at, ReasonRules, 0)
+		}
+		return nil
+	}
+	if at.body, err = event.Decode(e); errors.Is(err, ledger.ErrMalformed) {
+		r.ask(&at, ReasonMalformed, 0)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if _, unknown := at.body.(*event.Unknown); unknown {
+		r.out.unknown++
+		return nil
+	}
+	if !r.author.MayWrite(index, e.Kind) {
+		r.ask(&at, ReasonRole, 0)
+		return nil
+	}
+	if at.beyond = !accepted; at.beyond {
+		at.held, at.heldOut = r.view.holds(index, at.leaf)
+	}
+	r.body(&at)
+	return nil
+}
+
+// body reads what means the same under every rule set and leaves the rest to the
+// one that governs.
+func (r *reader) body(at *entryAt) {
+	switch b := at.body.(type) {
+	case *event.RulesStated:
+		r.govern(b.Rules)
+	case *event.MachineRevoked:
+		// It moves no money: it counts wherever in an authority log it stands.
+		r.out.revoked = append(r.out.revoked, b)
+	case *event.HeldDecided:
+		if at.beyond { // what a revocation holds decides nothing, whoever has decided it
+			r.ask(at, ReasonHeld, 0)
+			return
+		}
+		r.out.decided = append(r.out.decided, b)
+	case *event.PaperRecovered:
+		if at.held {
+			r.ask(at, ReasonHeld, 0)
+		} else if !at.heldOut {
+			r.out.papers = append(r.out.papers, r.node(at))
+		}
+	case *event.ForkShown:
+		r.ask(at, ReasonFork, 0)
+	default:
+		r.known[r.rules].read(r, at)
+	}
+}
+
+// node keeps an entry for the settling.
+func (r *reader) node(at *entryAt) *node {
+	return &node{src: r.src, at: ledger.Position{Log: r.src.id, Index: at.index}, leaf: at.leaf, kind: at.entry.Kind, wall: at.entry.Time.WallMs, body: at.body, rules: r.rules}
+}
+
+func (r *reader) ask(at *entryAt, why Reason, amount ledger.Paise) {
+	r.out.questions = append(r.out.questions, Question{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Reason: why, Amount: amount})
+}
+
+func (r *reader) post(at *entryAt, postings ...Posting) {
+	t := Transaction{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Kind: at.entry.Kind, WallMs: at.entry.Time.WallMs, Postings: postings}
+	t.mustBalance()
+	r.out.transactions = append(r.out.transactions, t)
+}
+
+// mustBalance panics where postings do not sum to zero. Entries bound their amounts,
+// so no sum here is near overflow.
+func (t *Transaction) mustBalance() {
+	var sum ledger.Paise
+	for _, p := range t.Postings {
+		sum += p.Amount
+	}
+	if sum != 0 {
+		panic(fmt.Sprintf("broken invariant: the postings of entry %s sum to %d paise", t.Entry, sum))
+	}
+}
+
+// sale is the account of a sale; where no sale was opened, nobody's.
+func (r *reader) sale(index uint64) (account string, ok bool) {
+	leaf, ok := r.sales[index]
+	if !ok {
+		return r.src.unallocated(), false
+	}
+	return saleAccount(r.src.name(index, leaf)), true
+}
+
+// branches are the histories of one log, each as its entries, none the beginning of
+// another.
+type branch struct {
+	entries  [][]byte
+	accepted uint64 // entries that a revocation does not hold
+}
+
+// readForked reads the histories of one log: what they share once, then each by
+// itself, in the order of the leaf hashes where they part.
+func (r *reader) readForked(all []branch, from uint64) error {
+	for i := from; ; i++ {
+		if i == uint64(len(all[0].entries)) {
+			return nil // one branch alone: of several, none is the beginning of another
+		}
+		parted := partAt(all, i)
+		if len(parted) > 1 {
+			for n, one := range parted {
+				leaf := ledger.LeafHash(one[0].entries[i])
+				b := r.fork(leaf)
+				if n > 0 {
+					b.ask(&entryAt{index: i, leaf: leaf}, ReasonFork, 0)
+				}
+				if err := b.readForked(one, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		var accepted uint64
+		for _, b := range all {
+			accepted = max(accepted, b.accepted)
+		}
+		if err := r.entry(i, all[0].entries[i], !r.view.revoked || i < accepted); err != nil {
+			return err
+		}
+	}
+}
+
+// partAt groups branches by their entry at index i, the smallest leaf first.
+func partAt(all []branch, i uint64) [][]branch {
+	groups := map[ledger.Hash][]branch{}
+	for _, b := range all {
+		leaf := ledger.LeafHash(b.entries[i])
+		groups[leaf] = append(groups[leaf], b)
+	}
+	leaves := make([]ledger.Hash, 0, len(groups))
+	for leaf := range groups {
+		leaves = append(leaves, leaf)
+	}
+	sort.Slice(leaves, func(a, b int) bool { return string(leaves[a][:]) < string(leaves[b][:]) })
+	var out [][]branch
+	for _, leaf := range leaves {
+		out = append(out, groups[leaf])
+	}
+	return out
+}

@@ -1,0 +1,182 @@
+package book
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+
+	"rasid/ledger"
+	"rasid/ledger/event"
+)
+
+// trust is what the authority has said of machines, and the office of held entries.
+type trust struct {
+	revoked map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool
+	decided map[event.Ref]event.Verdict
+}
+
+func newTrust() *trust {
+	return &trust{revoked: map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool{}, decided: map[event.Ref]event.Verdict{}}
+}
+
+// trustOf collects it from all logs. A tip that any revocation accepts is accepted;
+// of two verdicts, "counts" stands.
+func (k *Keeper) trustOf() *trust {
+	t := newTrust()
+	for _, g := range k.logs {
+		for _, r := range g.out.revoked {
+			if t.revoked[r.Machine] == nil {
+				t.revoked[r.Machine] = map[event.Accepted]bool{}
+			}
+			for _, tip := range r.Accepted {
+				t.revoked[r.Machine][tip] = true
+			}
+		}
+		for _, d := range g.out.decided {
+			if t.decided[d.Entry] != event.VerdictCounts {
+				t.decided[d.Entry] = d.Verdict
+			}
+		}
+	}
+	return t
+}
+
+// paper is the node of the entry on a receipt; nil where it is held and decided as
+// void. A paper of a revoked machine proves nothing of when it was written.
+func (t *trust) paper(p *node) *node {
+	b := p.body.(*event.PaperRecovered)
+	e, body, err := b.Recovered()
+	if err != nil {
+		panic(fmt.Sprintf("broken invariant: a receipt was decoded and is unreadable: %v", err))
+	}
+	from := identity{id: b.Paper.Log, slot: b.Paper.Slot, ordinal: b.Paper.Ordinal, author: event.Author{Role: b.Chain.Machine.Role, Stream: b.Grant.Stream}}
+	n := &node{src: newSource(&from, false), at: ledger.Position{Log: b.Paper.Log, Index: b.Paper.Index}, leaf: ledger.LeafHash(b.Paper.Entry), kind: e.Kind, wall: e.Time.WallMs, body: body, paper: true, rules: p.rules}
+	if _, revoked := t.revoked[b.Chain.Machine.Key]; revoked {
+		switch t.decided[n.ref()] {
+		case event.VerdictVoid:
+			return nil
+		case event.VerdictCounts:
+		default:
+			n.held = true
+		}
+	}
+	return n
+}
+
+// place is an entry of a log.
+type place struct {
+	index uint64
+	leaf  [event.LeafBytes]byte
+}
+
+// view is all that the reading of one log depends on beside its own entries.
+type view struct {
+	twice   bool // another log has the same name
+	opened  bool // its key has opened it with another entry 0 too
+	revoked bool
+	tips    []event.Accepted // of this log, in order
+	decided map[place]event.Verdict
+	named   map[place]bool // notes that an entry names which was decided to count
+}
+
+func (k *Keeper) viewOf(g *group, t *trust) *view {
+	v := &view{twice: k.names[g.prefix()] > 1, opened: k.ids[g.id] > 1}
+	tips, revoked := t.revoked[g.machine]
+	if !revoked {
+		return v
+	}
+	v.revoked, v.decided = true, map[place]event.Verdict{}
+	for tip := range tips {
+		if tip.Log == g.id {
+			v.tips = append(v.tips, tip)
+		}
+	}
+	sort.Slice(v.tips, func(i, j int) bool {
+		a, b := v.tips[i], v.tips[j]
+		if a.Size != b.Size {
+			return a.Size < b.Size
+		}
+		return string(a.Root[:]) < string(b.Root[:])
+	})
+	for r, verdict := range t.decided {
+		if r.Log == g.id {
+			v.decided[place{r.Index, r.Leaf}] = verdict
+		}
+	}
+	return v
+}
+
+func (v *view) same(w *view) bool {
+	return v.twice == w.twice && v.opened == w.opened && v.revoked == w.revoked && slices.Equal(v.tips, w.tips) && maps.Equal(v.decided, w.decided)
+}
+
+// holds says what becomes of an entry that no accepted tip covers: held, or decided
+// to be nothing, or neither.
+func (v *view) holds(index uint64, leaf ledger.Hash) (held, out bool) {
+	at := place{index, [event.LeafBytes]byte(leaf[:event.LeafBytes])}
+	switch {
+	case v.decided[at] == event.VerdictCounts || v.named[at]:
+		return false, false
+	case v.decided[at] == event.VerdictVoid:
+		return false, true
+	}
+	return true, false
+}
+
+// accept finds out which entries of each branch are under an accepted tip, and which
+// notes are named by an entry that was decided to count.
+func (v *view) accept(branches []branch) error {
+	v.named = map[place]bool{}
+	for i := range branches {
+		b := &branches[i]
+		leaves := make([]ledger.Hash, 0, len(b.entries))
+		for _, raw := range b.entries {
+			leaves = append(leaves, ledger.LeafHash(raw))
+		}
+		var edge ledger.Edge
+		for _, tip := range v.tips {
+			if tip.Size > uint64(len(leaves)) {
+				break
+			}
+			var err error
+			if edge, err = edge.Append(leaves[edge.Size():tip.Size]...); err != nil {
+				return err
+			}
+			if edge.Root() == tip.Root {
+				b.accepted = tip.Size
+			}
+		}
+		v.name(b, leaves)
+	}
+	return nil
+}
+
+func (v *view) name(b *branch, leaves []ledger.Hash) {
+	for at, verdict := range v.decided {
+		if verdict != event.VerdictCounts || at.index >= uint64(len(leaves)) || at.leaf != [event.LeafBytes]byte(leaves[at.index][:event.LeafBytes]) {
+			continue
+		}
+		e, err := ledger.DecodeEntry(b.entries[at.index])
+		if err != nil {
+			continue // reading it says so
+		}
+		body, err := event.Decode(e)
+		if err != nil {
+			continue
+		}
+		var notes []uint64
+		switch body := body.(type) {
+		case *event.PaymentCommitted:
+			notes = body.Notes.Indexes()
+		case *event.SlipIssued:
+			notes = body.Notes.Indexes()
+		}
+		for _, index := range notes {
+			if index < at.index {
+				v.named[place{index, [event.LeafBytes]byte(leaves[index][:event.LeafBytes])}] = true
+			}
+		}
+	}
+}
