@@ -33,7 +33,8 @@ type Break string
 // What can be broken.
 const (
 	BreakNothing Break = ""
-	// BreakJournalSync makes every sync of a journal's file do nothing.
+	// BreakJournalSync makes every sync of a journal's file do nothing but a new file's
+	// first, so that segments begin well and records are lost.
 	BreakJournalSync Break = "journal-sync"
 	// BreakCopyAtStart makes every sync of a journal at start, of files and folders, do
 	// nothing: what was read may not be durable, whatever was done to make it so.
@@ -88,11 +89,11 @@ func (d *disk) stand() {
 	select {}
 }
 
-// skips reports whether a sync is one that is broken.
-func (d *disk) skips(op string) bool {
+// skips reports whether a sync is one that is broken; first: a new file's first.
+func (d *disk) skips(op string, first bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.broken == BreakJournalSync && op == opSync || d.broken == BreakCopyAtStart && !d.started
+	return d.broken == BreakJournalSync && op == opSync && !first || d.broken == BreakCopyAtStart && !d.started
 }
 
 // OpenFile implements journal.Disk.
@@ -109,7 +110,7 @@ func (d *disk) OpenFile(path string, flag int) (f journal.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{File: f, disk: d}, nil
+	return &file{File: f, disk: d, fresh: flag&os.O_CREATE != 0}, nil
 }
 
 // Rename implements journal.Disk.
@@ -120,7 +121,7 @@ func (d *disk) Rename(from, to string) error {
 // SyncDir implements journal.Disk.
 func (d *disk) SyncDir(path string) error {
 	return d.call(opSyncDir, func() error {
-		if d.skips(opSyncDir) {
+		if d.skips(opSyncDir, false) {
 			return nil
 		}
 		return d.os.SyncDir(path)
@@ -129,7 +130,8 @@ func (d *disk) SyncDir(path string) error {
 
 type file struct {
 	journal.File
-	disk *disk
+	disk  *disk
+	fresh bool // new, and not yet synced
 }
 
 // Write implements journal.File.
@@ -144,7 +146,9 @@ func (f *file) Write(b []byte) (n int, err error) {
 // Sync implements journal.File.
 func (f *file) Sync() error {
 	return f.disk.call(opSync, func() error {
-		if f.disk.skips(opSync) {
+		first := f.fresh
+		f.fresh = false
+		if f.disk.skips(opSync, first) {
 			return nil
 		}
 		return f.File.Sync()
