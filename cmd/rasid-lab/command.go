@@ -18,10 +18,10 @@ import (
 
 func command() *cobra.Command {
 	root := &cobra.Command{
-		Use: "rasid-lab", Short: "the workshop: a demonstration, simulated devices, benchmarks",
+		Use: "rasid-lab", Short: "the workshop: a demonstration, simulated devices, power cuts, benchmarks",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), deviceCommand(), benchCommand(), benchStoreCommand())
+	root.AddCommand(demoCommand(), deviceCommand(), benchCommand(), benchStoreCommand(), powercutCommand(), writerCommand())
 	return root
 }
 

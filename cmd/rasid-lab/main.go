@@ -1,10 +1,11 @@
 // Command rasid-lab is the workshop: a cabinet made of software, simulated devices,
-// benchmarks. It is never shipped: a field program must not contain a device that
-// accepts imaginary money.
+// power cuts, benchmarks. It is never shipped: a field program must not contain a
+// device that accepts imaginary money.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,6 +17,10 @@ func main() {
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "rasid-lab:", err)
-		os.Exit(1)
+		code := 1
+		if c := (interface{ ExitCode() int })(nil); errors.As(err, &c) {
+			code = c.ExitCode()
+		}
+		os.Exit(code)
 	}
 }

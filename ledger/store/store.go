@@ -50,6 +50,9 @@ type Config struct {
 	// After is time.After, by which a committer knows that nothing comes; nil: the
 	// machine's own clock.
 	After func(time.Duration) <-chan time.Time
+	// MemTableBytes is what each Badger gathers in memory before it writes a table; 0,
+	// and in the field always, means what fits the longest batch and the longest run.
+	MemTableBytes int64
 }
 
 func (c *Config) validate() error {
@@ -187,7 +190,7 @@ func (s *Store) closeWriter(id ledger.LogID) error {
 
 func (s *Store) recoverOwn(path string) error {
 	var err error
-	if s.own, err = openIndex(path, ownMemTableBytes, false, s.cfg.Log); err != nil {
+	if s.own, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, ownMemTableBytes), false, s.cfg.Log); err != nil {
 		return err
 	}
 	folders, err := os.ReadDir(filepath.Join(s.cfg.Dir, ownName))
@@ -240,7 +243,7 @@ func (s *Store) openPeers() error {
 
 func (s *Store) loadPeers(path string) error {
 	var err error
-	if s.peers, err = openIndex(path, peersMemTableBytes, true, s.cfg.Log); err != nil {
+	if s.peers, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, peersMemTableBytes), true, s.cfg.Log); err != nil {
 		return err
 	}
 	logs, err := s.peers.logs()

@@ -6,22 +6,62 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// checkTables reads every table of a closed Badger and verifies all its checksums.
-// Badger does so too, but in goroutines of its own, where the panic that a zeroed
-// or cut table causes cannot be caught and would kill the process at every start;
-// and of some damaged tables it says "ignoring table" and goes on without them.
-func checkTables(path string) error {
-	files, err := filepath.Glob(filepath.Join(path, "*.sst"))
+// checkTables reads every table that the MANIFEST of a closed Badger names and
+// verifies all its checksums. Badger does so too, but in goroutines of its own, where
+// the panic that a zeroed or cut table causes cannot be caught and would kill the
+// process at every start; and of some damaged tables it says "ignoring table" and
+// goes on without them. A table that the MANIFEST does not name is what a crash left
+// of one being written: it may be cut short, and Badger removes it.
+func checkTables(path string) (err error) {
+	f, err := os.Open(filepath.Join(path, badger.ManifestFilename))
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := checkTable(f); err != nil {
-			return fmt.Errorf("table %s: %w", f, err)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(path))
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	for id := range manifest.Tables {
+		name := table.NewFilename(id, path)
+		if err := checkTable(name); err != nil {
+			return fmt.Errorf("table %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// dropUnborn removes files without a byte, which Badger refuses to open: value logs,
+// and the newest memtable's log. A power cut leaves one where it fell between the
+// file's name and its length. Nothing is lost: no value is long enough for a value
+// log, and the first synced commit would have made the length durable.
+func dropUnborn(path string) error {
+	unborn, err := filepath.Glob(filepath.Join(path, "*.vlog"))
+	if err != nil {
+		return err
+	}
+	logs, err := filepath.Glob(filepath.Join(path, "*.mem")) // ascending
+	if err != nil {
+		return err
+	}
+	if len(logs) > 0 {
+		unborn = append(unborn, logs[len(logs)-1])
+	}
+	for _, f := range unborn {
+		info, err := os.Stat(f)
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(f); err != nil {
+			return err
 		}
 	}
 	return nil
