@@ -85,7 +85,7 @@ func openIndex(path string, memTableBytes int64, sync bool, log *slog.Logger) (*
 	if err := checkTables(path); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamagedIndex, err)
 	}
-	if err := dropUnborn(path); err != nil {
+	if err := dropEmpty(path); err != nil {
 		return nil, err
 	}
 	db, err := openBadger(badgerOptions(path, memTableBytes, sync, log))

@@ -205,6 +205,7 @@ func exhibits() []exhibit {
 		{name: "own-table-zeroed", damage: changed("own/index/*.sst", zeroed), expect: repaired},
 		{name: "own-wal-flipped", damage: changed("own/index/*.mem", flippedAt(1000)), killed: true, expect: repaired},
 		{name: "own-wal-zeroed", damage: changed("own/index/*.mem", zeroed), killed: true, expect: repaired},
+		{name: "own-wal-empty", damage: changed("own/index/*.mem", emptied), killed: true, expect: repaired},
 		{name: "own-wal-missing", damage: changed("own/index/*.mem", gone), killed: true, expect: repaired},
 		{name: "own-vlog-flipped", damage: changed("own/index/*.vlog", flippedAt(10)), killed: true, expect: repaired},
 		{name: "own-vlog-empty", damage: changed("own/index/*.vlog", emptied), killed: true, expect: repaired},

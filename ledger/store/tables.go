@@ -36,32 +36,25 @@ func checkTables(path string) (err error) {
 	return nil
 }
 
-// dropUnborn removes files without a byte, which Badger refuses to open: value logs,
-// and the newest memtable's log. A power cut leaves one where it fell between the
-// file's name and its length. Nothing is lost: no value is long enough for a value
-// log, and the first synced commit would have made the length durable.
-func dropUnborn(path string) error {
-	unborn, err := filepath.Glob(filepath.Join(path, "*.vlog"))
-	if err != nil {
-		return err
-	}
-	logs, err := filepath.Glob(filepath.Join(path, "*.mem")) // ascending
-	if err != nil {
-		return err
-	}
-	if len(logs) > 0 {
-		unborn = append(unborn, logs[len(logs)-1])
-	}
-	for _, f := range unborn {
-		info, err := os.Stat(f)
+// dropEmpty removes value logs and memtables' logs without a byte, which Badger
+// refuses to open. A power cut leaves one where it fell between a file's name and its
+// length, or, since Badger empties a file before it removes it, between those two: the
+// log of a memtable that is in a table by then. Nothing is lost: no value is long
+// enough for a value log, and a synced commit makes its log's length durable.
+func dropEmpty(path string) error {
+	for _, pattern := range []string{"*.vlog", "*.mem"} {
+		files, err := filepath.Glob(filepath.Join(path, pattern))
 		if err != nil {
 			return err
 		}
-		if info.Size() > 0 {
-			continue
-		}
-		if err := os.Remove(f); err != nil {
-			return err
+		for _, f := range files {
+			info, err := os.Stat(f)
+			if err == nil && info.Size() == 0 {
+				err = os.Remove(f)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
