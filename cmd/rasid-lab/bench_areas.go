@@ -127,7 +127,7 @@ func (l *lines) sale(bill byte) error {
 		}
 		stacked = append(stacked, at+2)
 	}
-	return l.commit(&event.PaymentCommitted{Sale: first, Biller: "JVVNL", Bill: key, Due: 1264_00, Tendered: 1300_00, Applied: 1264_00, Surplus: 36_00, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: stacked},
+	return l.commit(&event.PaymentCommitted{Sale: first, Biller: "JVVNL", Bill: key, Due: 1264_00, Tendered: 1300_00, Applied: 1264_00, Surplus: 36_00, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: event.RefNotes(stacked...)},
 		&event.SaleEnded{Sale: first, Reason: event.EndPaid}, &event.PrintIntent{Subject: uint64(len(l.entries)), Copy: 1})
 }
 

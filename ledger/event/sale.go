@@ -177,14 +177,18 @@ func (b *PaymentCommitted) check() error {
 // NoteRefs points to notes of the same log, in ascending order: the index of the
 // first, then for each further one its distance from the one before. A payment of
 // many notes stays small, and its receipt readable.
-type NoteRefs []uint64
+type NoteRefs []NoteDistance
+
+// NoteDistance is one element of NoteRefs: a type of its own, so that a list of
+// indexes is never taken for one of distances.
+type NoteDistance uint64
 
 // RefNotes makes the references to the given indexes, which must ascend.
 func RefNotes(indexes ...uint64) NoteRefs {
 	refs := make(NoteRefs, len(indexes))
 	var before uint64
 	for i, index := range indexes {
-		refs[i], before = index-before, index
+		refs[i], before = NoteDistance(index-before), index
 	}
 	return refs
 }
@@ -194,7 +198,7 @@ func (r NoteRefs) Indexes() []uint64 {
 	indexes := make([]uint64, len(r))
 	var at uint64
 	for i, distance := range r {
-		at += distance
+		at += uint64(distance)
 		indexes[i] = at
 	}
 	return indexes
@@ -209,10 +213,10 @@ func (r NoteRefs) check() error {
 		if i > 0 && distance == 0 {
 			return bad("note %d twice", at)
 		}
-		if distance >= ledger.LogMaxEntries-at {
+		if uint64(distance) >= ledger.LogMaxEntries-at {
 			return bad("a note beyond index %d, the limit of a log", uint64(ledger.LogMaxEntries)-1)
 		}
-		at += distance
+		at += uint64(distance)
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func (m *mix) sale() ([][]byte, error) {
 		stacked = append(stacked, put(&event.NoteStacked{Note: note, Evidence: event.EvidenceEvent, Raw: []byte{0xEE, 6}}))
 	}
 	m.wait(3000)
-	paid := put(&event.PaymentCommitted{Sale: sale, Biller: "JVVNL", Bill: bill, Due: due, Tendered: tendered, Applied: due, Surplus: surplus, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: stacked})
+	paid := put(&event.PaymentCommitted{Sale: sale, Biller: "JVVNL", Bill: bill, Due: due, Tendered: tendered, Applied: due, Surplus: surplus, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: event.RefNotes(stacked...)})
 	put(&event.SaleEnded{Sale: sale, Reason: event.EndPaid})
 	put(&event.PrintIntent{Subject: paid, Copy: 1})
 	m.wait(12_000)

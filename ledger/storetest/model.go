@@ -65,7 +65,7 @@ const modelBills = 40
 func modelPayment(r *rand.Rand) (ledger.Entry, error) {
 	return event.New(ledger.Time{}, &event.PaymentCommitted{
 		Sale: 1, Biller: "JVVNL", Bill: event.BillKey{byte(r.IntN(modelBills))}, Due: 100, Tendered: 100, Applied: 100,
-		Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: []uint64{2},
+		Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(2),
 	})
 }
 

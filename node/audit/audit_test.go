@@ -111,7 +111,7 @@ func sale(first uint64, bill byte, due ledger.Paise, notes ...ledger.Paise) []ev
 		sum += n
 	}
 	applied := min(sum, due)
-	return append(bodies, &event.PaymentCommitted{Sale: first, Biller: "JVVNL", Bill: key, Due: due, Tendered: sum, Applied: applied, Surplus: sum - applied, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: stacked},
+	return append(bodies, &event.PaymentCommitted{Sale: first, Biller: "JVVNL", Bill: key, Due: due, Tendered: sum, Applied: applied, Surplus: sum - applied, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: event.RefNotes(stacked...)},
 		&event.SaleEnded{Sale: first, Reason: event.EndPaid})
 }
 
