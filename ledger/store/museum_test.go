@@ -188,12 +188,10 @@ func rolledBack(t *testing.T, m museum, dir string) {
 	do(t, os.RemoveAll(filepath.Join(dir, journal)), os.CopyFS(filepath.Join(dir, journal), os.DirFS(filepath.Join(old, journal))))
 }
 
-func exhibits() []exhibit {
-	const (
-		peers = "move the folder"
-		last  = "own/LOG/*.journal"
-	)
-	unsealed := changed(last, zeroedBehind(sealRecord))
+func exhibits() []exhibit { return slices.Concat(indexExhibits(), journalExhibits()) }
+
+func indexExhibits() []exhibit {
+	const peers = "move the folder"
 	return []exhibit{
 		{name: "own-manifest-missing", damage: changed("own/index/MANIFEST", gone), expect: repaired},
 		{name: "own-manifest-torn", damage: changed("own/index/MANIFEST", cutBehind(3)), expect: repaired},
@@ -218,6 +216,13 @@ func exhibits() []exhibit {
 		{name: "peers-wal-flipped", damage: changed("peers/index/*.mem", flippedAt(600)), killed: true, expect: peersShorter},
 		{name: "peers-wal-zeroed", damage: changed("peers/index/*.mem", zeroed), killed: true, expect: peersShorter},
 		{name: "peers-wal-missing", damage: changed("peers/index/*.mem", gone), killed: true, expect: peersShorter},
+	}
+}
+
+func journalExhibits() []exhibit {
+	const last = "own/LOG/*.journal"
+	unsealed := changed(last, zeroedBehind(sealRecord))
+	return []exhibit{
 		{name: "segment-header-flipped", damage: changed("own/LOG/00000001.journal", flippedAt(20)), expect: refused, says: []string{"00000001.journal", "byte 0"}},
 		{name: "segment-zeroed", damage: changed("own/LOG/00000002.journal", zeroed), expect: refused, says: []string{"00000002.journal", "byte 0"}},
 		{name: "segment-missing", damage: changed("own/LOG/00000002.journal", gone), expect: refused, says: []string{"00000002.journal", "missing"}},
