@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
+	"sync"
 
 	"rasid/ledger"
 	"rasid/ledger/book"
@@ -240,6 +242,21 @@ func (v *verifier) bundleFile(prefix string, n int) (string, []byte) {
 	return full, nil
 }
 
+// inParallel calls f with 0 to n-1, on as many processors as there are: a signature is
+// most of the work of a verification.
+func inParallel(n int, f func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // noteLines is how many lines a checkpoint note has.
 const noteLines = 5
 
@@ -249,14 +266,18 @@ func (v *verifier) checkpoints(prefix string, l *logEntries) bool {
 	name := prefix + history
 	lines := strings.SplitAfter(string(v.data[name]), "\n")
 	ok := len(lines) > noteLines
-	for at := 0; at+noteLines <= len(lines)-1; at += noteLines {
-		c, err := ledger.ParseNote([]byte(strings.Join(lines[at:at+noteLines], "")), l.key())
+	notes := (len(lines) - 1) / noteLines
+	found, errs := make([]ledger.Checkpoint, notes), make([]error, notes)
+	inParallel(notes, func(i int) {
+		found[i], errs[i] = ledger.ParseNote([]byte(strings.Join(lines[i*noteLines:(i+1)*noteLines], "")), l.key())
+	})
+	for i, err := range errs {
 		if err != nil {
-			v.blame(name, &l.id, nil, "line %d: %v", at+1, err)
+			v.blame(name, &l.id, nil, "line %d: %v", i*noteLines+1, err)
 			ok = false
 			continue
 		}
-		l.checkpoints = append(l.checkpoints, c)
+		l.checkpoints = append(l.checkpoints, found[i])
 	}
 	if !ok || (len(lines)-1)%noteLines != 0 {
 		v.blame(name, &l.id, nil, "checkpoints are missing, cut short or do not verify")
