@@ -109,6 +109,9 @@ func (k *kiosk) openData() (err error) {
 	if k.id, err = fleet.Load(k.s.Dir); err != nil {
 		return err
 	}
+	if role := k.id.Chain.Machine.Role; role != cert.RoleKiosk {
+		return fmt.Errorf("%s is the folder of the %s %s: name the folder that rasid-office enrol made for this kiosk", k.s.Dir, role, k.id.Name)
+	}
 	if k.key, err = k.id.OpenLogKey(cert.StreamMain, rand.Reader); err != nil {
 		return err
 	}

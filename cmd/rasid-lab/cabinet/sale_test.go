@@ -241,6 +241,7 @@ func TestBadStarts(t *testing.T) {
 		"another kiosk's data":    {serve(foreign), "belongs to another machine"},
 		"open in another process": {serve(b.Dir), "is in use"},
 		"no enrolment":            {serve(dir), "enrol"},
+		"the office's folder":     {serve(c.OfficeDir()), "is the folder of the office"},
 		"port taken":              {serve(a.Dir, "--listen", busy.Addr().String()), "is another kiosk running? Name another address"},
 		"not loopback":            {serve(a.Dir, "--listen", "0.0.0.0:8101"), "is no loopback address"},
 		"unknown key":             {[]string{kiosk, "config", "check", "--config", write("bad.toml", "pinter = \"ipp://x\"\n")}, `bad.toml:1:1: unknown key "pinter": did you mean "printer"?`},
