@@ -35,7 +35,7 @@ test: tools build ## install what the tests need where it may be, and run every 
 	RASID_NPM=$(CURDIR)/$(NPM) RASID_BUILD=$(CURDIR)/$(BUILD) go test -timeout 15m ./...
 
 tools:
-	@missing=; for t in $(TOOLS); do command -v $${t%%=*} >/dev/null || missing="$$missing $${t##*=}"; done; \
+	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; for t in $(TOOLS); do command -v $${t%%=*} >/dev/null || missing="$$missing $${t##*=}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as='sudo -n'; else as=no; fi; \
 	  if [ "$$as" = no ]; then echo "for all tests, install:$$missing"; \
