@@ -93,7 +93,7 @@ func benchBooks(context.Context, string) ([]figure, error) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	k := book.NewKeeper()
+	k := book.NewKeeper(nil)
 	begin := time.Now()
 	if err := k.Take(logs); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func benchBooks(context.Context, string) ([]figure, error) {
 		}
 		steps = append(steps, time.Since(begin))
 	}
-	full, err := book.Of(logs)
+	full, err := book.Of(nil, logs)
 	if err != nil {
 		return nil, err
 	}

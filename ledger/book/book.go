@@ -1,7 +1,8 @@
 // Package book keeps the books: double entry, derived from entries and never
-// stored. The books are a pure function of a set of logs, so the order in which
-// entries came, how often and by which way, changes nothing (design §7; LEDGER.md
-// §13). A Keeper follows a set that grows; what it says is always what Of says of
+// stored. The books are a pure function of a set of logs and the fleet's public key,
+// so the order in which entries came, how often and by which way, changes nothing
+// (design §7; LEDGER.md §13). What the store has verified before it kept an entry is
+// not verified again; the proofs that some entries carry are. A Keeper follows a set that grows; what it says is always what Of says of
 // the whole set. Nothing here is safe for concurrent use.
 package book
 
@@ -26,6 +27,7 @@ type Log struct {
 	Ordinal uint32
 	Author  event.Author
 	Machine [ed25519.PublicKeySize]byte // machine key
+	Key     [ed25519.PublicKeySize]byte // log key
 	Rules   ledger.Hash
 	Each    func(from uint64, f func(index uint64, entry []byte) error) error
 }
@@ -33,7 +35,7 @@ type Log struct {
 // LogOf makes a Log from what entry 0 says.
 func LogOf(id ledger.LogID, opened *event.LogOpened, each func(from uint64, f func(index uint64, entry []byte) error) error) Log {
 	m := opened.Chain.Machine
-	return Log{ID: id, Slot: m.Slot, Ordinal: opened.Grant.Ordinal, Author: opened.Author(), Machine: m.Key, Rules: opened.Rules, Each: each}
+	return Log{ID: id, Slot: m.Slot, Ordinal: opened.Grant.Ordinal, Author: opened.Author(), Machine: m.Key, Key: opened.Grant.LogKey, Rules: opened.Rules, Each: each}
 }
 
 // Posting is one line of a transaction: debit positive, credit negative.
@@ -75,12 +77,13 @@ const (
 	ReasonDisputed     Reason = "disputed"       // more was given than there was
 	ReasonUnmatched    Reason = "unmatched"      // money moved, and its entry is not held
 	ReasonBoxDiffers   Reason = "box-differs"    // counted other than the kiosk knew
-	ReasonWaiting      Reason = "waiting"        // a decision on an entry that is not held: posts nothing
+	ReasonWaiting      Reason = "waiting"        // a decision on an entry, or a proof about a log, that is not held: posts nothing
 	ReasonTarget       Reason = "target"         // a decision on an entry that it cannot decide
 	ReasonHeld         Reason = "held"           // of a revoked machine, beyond what was accepted
 	ReasonFork         Reason = "fork"           // a log has two histories
 	ReasonSlotTwice    Reason = "slot-twice"     // two logs of one slot and incarnation
 	ReasonPaper        Reason = "paper"          // known from a receipt alone
+	ReasonFalseProof   Reason = "false-proof"    // a receipt or a fork that the office entered and that does not verify: posts nothing
 	ReasonRole         Reason = "role"           // written by a log without the role
 	ReasonRules        Reason = "rules"          // from here on governed by rules that this version lacks
 	ReasonMalformed    Reason = "malformed"      // a kind in use whose body breaks its form
@@ -96,10 +99,11 @@ type Books struct {
 	Ungoverned   int                     // entries under rules that this version does not know
 }
 
-// Of computes the books of the logs. Malformed bytes, which no store lets in, are
-// an error; everything else that is odd is a question.
-func Of(logs []Log) (Books, error) {
-	k := NewKeeper()
+// Of computes the books of the logs of the fleet with the given public key, by which
+// receipts that the office entered verify. Malformed bytes, which no store lets in,
+// are an error; everything else that is odd is a question.
+func Of(fleet ed25519.PublicKey, logs []Log) (Books, error) {
+	k := NewKeeper(fleet)
 	if err := k.Take(logs); err != nil {
 		return Books{}, err
 	}

@@ -2,6 +2,7 @@ package book
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -15,7 +16,8 @@ import (
 )
 
 // vectorLog is one log of a case, or one branch of it: its entries in hexadecimal.
-// The machine key begins with the slot and is zeros after it.
+// The log key is that of entry 0. So is the machine key; where it is zeros, it begins
+// with the slot.
 type vectorLog struct {
 	ID      string   `json:"id"`
 	Slot    uint32   `json:"slot"`
@@ -27,6 +29,7 @@ type vectorLog struct {
 // vector is one case of the rule set: entries, and what they post.
 type vectorCase struct {
 	Name         string        `json:"name"`
+	Fleet        string        `json:"fleet,omitempty"` // public key in hexadecimal, where a proof needs it
 	Logs         []vectorLog   `json:"logs"`
 	Transactions []Transaction `json:"transactions"`
 	Questions    []Question    `json:"questions"`
@@ -53,7 +56,9 @@ func (v vectorLog) input(t testing.TB, rules ledger.Hash) Log {
 	if !ok {
 		t.Fatalf("there is no log %q", v.Log)
 	}
-	return Log{ID: id, Slot: v.Slot, Ordinal: v.Ordinal, Author: author, Machine: [32]byte{byte(v.Slot)}, Rules: rules, Each: eachOf(&raw)}
+	l := Log{ID: id, Slot: v.Slot, Ordinal: v.Ordinal, Author: author, Rules: rules, Each: eachOf(&raw)}
+	l.Machine, l.Key = keysOf(v.Slot, raw)
+	return l
 }
 
 // eachOf reads entries that a test may add to.
@@ -74,7 +79,11 @@ func (v vectorCase) books(t testing.TB) Books {
 	for _, l := range v.Logs {
 		logs = append(logs, l.input(t, Rules1()))
 	}
-	b, err := Of(logs)
+	fleet, err := hex.DecodeString(v.Fleet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Of(fleet, logs)
 	if err != nil {
 		t.Fatalf("%s: %v", v.Name, err)
 	}
@@ -97,6 +106,7 @@ type script struct {
 	log     string
 	late    uint64
 	raw     []string
+	key     ed25519.PrivateKey // of a log whose entries are proven, else nil
 }
 
 // newScript begins a log with its entry 0, whose keys and signatures are zeros: the
@@ -389,7 +399,7 @@ func TestHardCases(t *testing.T) {
 
 func TestUnknownRulesPostNothing(t *testing.T) {
 	s := newKiosk(t, 7, 0).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
-	b, err := Of([]Log{s.end().input(t, ledger.Hash{1})})
+	b, err := Of(nil, []Log{s.end().input(t, ledger.Hash{1})})
 	if err != nil || len(b.Transactions) != 0 || b.Ungoverned != len(s.raw) || len(b.Questions) != 1 || b.Questions[0].Reason != ReasonRules {
 		t.Errorf("%d transactions, questions %v, %v", len(b.Transactions), b.Questions, err)
 	}

@@ -1,14 +1,14 @@
 package book
 
 import (
-	"crypto/ed25519"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"testing"
 
 	"rasid/ledger"
-	"rasid/ledger/cert"
 	"rasid/ledger/event"
+	"rasid/ledger/internal/vector"
 )
 
 // hardCase is a case that says by hand what it must come to.
@@ -371,27 +371,103 @@ func revokedCase(t testing.TB, name string, verdict event.Verdict, want sums, as
 	})
 }
 
+// proven is the case under the fleet's key, which its proofs need.
+func proven(h hardCase) hardCase {
+	h.Fleet = hex.EncodeToString(vector.Public("fleet"))
+	return h
+}
+
 // paperCase: the office has a receipt of a payment; its log is there or not.
 func paperCase(t testing.TB, name string, arrived bool, asks ...Reason) hardCase {
 	return makeCase(t, func(c *cast) hardCase {
-		pub := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
-		c.a.id = ledger.LogIDOf(pub)
-		c.a.whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
-		r := c.a.last(event.KindPaymentCommitted)
-		p := &event.PaperRecovered{
-			Paper: event.Paper{Log: c.a.id, Slot: 7, Ordinal: 1, Index: r.Index, Size: r.Index + 2, Entry: c.a.bytes(r.Index)},
-			Grant: cert.Grant{LogKey: [32]byte(pub), Ordinal: 1}, Chain: cert.Chain{Machine: cert.Certificate{Key: [32]byte{7}, Slot: 7, Role: cert.RoleKiosk}},
-		}
+		c.a = signedKiosk(t, "log", 7, 0).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+		p := c.a.paper(c.a.last(event.KindPaymentCommitted).Index)
 		c.cell.add(p, p)
 		if !arrived {
 			c.a = newKiosk(t, 7, 0)
 		}
-		return c.is(name, sums{"Assets:Cash:K7": 600_00, "Liabilities:Biller:JVVNL": -600_00}, asks...)
+		return proven(c.is(name, sums{"Assets:Cash:K7": 600_00, "Liabilities:Biller:JVVNL": -600_00}, asks...))
 	})
 }
 
+// falsePapers are receipts that the office entered and that do not verify.
+func falsePapers(t testing.TB) []hardCase {
+	paper := func(name string, spoil func(s *script, p *event.PaperRecovered)) hardCase {
+		return makeCase(t, func(c *cast) hardCase {
+			s := signedKiosk(t, "log", 7, 0).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+			p := s.paper(s.last(event.KindPaymentCommitted).Index)
+			spoil(s, p)
+			c.cell.add(p)
+			return proven(c.is(name, sums{}, ReasonFalseProof))
+		})
+	}
+	return []hardCase{
+		paper("a receipt that was altered", func(s *script, p *event.PaperRecovered) {
+			other := signedKiosk(t, "log", 7, 0).whole(1, 60_000_00, event.SurplusRefused, 500_00, 100_00)
+			p.Paper.Entry = other.bytes(p.Paper.Index)
+		}),
+		paper("a receipt of another index than was signed", func(s *script, p *event.PaperRecovered) { p.Paper.Index--; p.Paper.Size-- }),
+		paper("a receipt of another fleet's kiosk", func(s *script, p *event.PaperRecovered) { p.Chain, _ = s.papers("other fleet", "machine") }),
+		paper("a receipt whose log no machine granted", func(s *script, p *event.PaperRecovered) { _, p.Grant = s.papers("fleet", "other machine") }),
+		makeCase(t, func(c *cast) hardCase {
+			c.a = signedKiosk(t, "log", 7, 0).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+			p := c.a.paper(c.a.last(event.KindPaymentCommitted).Index)
+			p.Sig[0] ^= 1
+			c.cell.add(p)
+			return proven(c.is("a false receipt beside its log", sums{"Assets:Cash:K7": 600_00, "Liabilities:Biller:JVVNL": -600_00}, ReasonFalseProof))
+		}),
+		makeCase(t, func(c *cast) hardCase { // who knows no fleet key believes no receipt
+			s := signedKiosk(t, "log", 7, 0).whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+			c.cell.add(s.paper(s.last(event.KindPaymentCommitted).Index))
+			return c.is("a receipt where no fleet is known", sums{}, ReasonFalseProof)
+		}),
+	}
+}
+
+// shownForks are forks that the office entered, and some that are none.
+func shownForks(t testing.TB) []hardCase {
+	fork := func(name string, write func(c *cast, b *event.ForkShown), want sums, asks ...Reason) hardCase {
+		return makeCase(t, func(c *cast) hardCase {
+			c.a = signedKiosk(t, "log", 7, 0)
+			c.a.whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+			branch := c.a.clone(7)
+			at := uint64(len(c.a.raw))
+			c.a.whole(2, 600_00, event.SurplusRefused, 500_00, 100_00)
+			branch.whole(3, 600_00, event.SurplusRefused, 500_00, 100_00)
+			c.b = branch
+			b := forkOf(c.a, branch, at)
+			write(c, b)
+			c.authority.add(b)
+			return c.is(name, want, asks...)
+		})
+	}
+	one := sums{"Assets:Cash:K7": 1200_00, "Liabilities:Biller:JVVNL": -1200_00}
+	both := sums{"Assets:Cash:K7": 1800_00, "Liabilities:Biller:JVVNL": -1800_00}
+	alone := func(c *cast) { c.b = newKiosk(t, 8, 9) }
+	return []hardCase{
+		fork("a fork shown of which one branch is held", func(c *cast, _ *event.ForkShown) { alone(c) }, one, ReasonFork),
+		fork("a fork shown and held", func(*cast, *event.ForkShown) {}, both, ReasonFork, ReasonFork),
+		fork("a fork shown of a log that is not held", func(c *cast, _ *event.ForkShown) { alone(c); c.a = newKiosk(t, 7, 0) }, sums{}, ReasonWaiting),
+		fork("a fork shown by a checkpoint that the log did not sign", func(c *cast, b *event.ForkShown) {
+			alone(c)
+			b.Other.Point = ledger.SignCheckpoint(vector.Key("other log"), b.Other.Point.Size, b.Other.Point.Root)
+		}, one, ReasonFalseProof),
+		fork("a fork shown by a leaf that the checkpoint has not", func(c *cast, b *event.ForkShown) { alone(c); b.Other.Leaf[31] ^= 1 }, one, ReasonFalseProof),
+		fork("a fork shown by a proof of another index", func(c *cast, b *event.ForkShown) { alone(c); b.Index++ }, one, ReasonFalseProof),
+		fork("a fork shown by a proof of one hash too few", func(c *cast, b *event.ForkShown) {
+			alone(c)
+			b.Ours.Proof = b.Ours.Proof[1:]
+		}, one, ReasonFalseProof),
+		fork("a fork shown of another log than its key's", func(c *cast, b *event.ForkShown) {
+			alone(c)
+			c.b = signedKiosk(t, "other log", 8, 9).whole(4, 600_00, event.SurplusRefused, 500_00, 100_00)
+			b.Log = c.b.id
+		}, sums{"Assets:Cash:K7": 1200_00, "Assets:Cash:K8": 600_00, "Liabilities:Biller:JVVNL": -1800_00}, ReasonFalseProof),
+	}
+}
+
 func allHard(t testing.TB) []hardCase {
-	return slices.Concat(billCases(t), creditCases(t), earlyCases(t), cashCases(t), doubtCases(t), trustCases(t))
+	return slices.Concat(billCases(t), creditCases(t), earlyCases(t), cashCases(t), doubtCases(t), trustCases(t), falsePapers(t), shownForks(t))
 }
 
 func hardCases(t testing.TB) []vectorCase {

@@ -50,7 +50,7 @@ func (k *Keeper) read(g *group) error {
 	}
 	if g.reader == nil || g.read != len(g.branches) {
 		k.drop(g)
-		g.reader = newReader(k.rules, g, g.out)
+		g.reader = newReader(k, g)
 	}
 	g.read = len(g.branches)
 	r := g.reader
@@ -95,7 +95,7 @@ func (k *Keeper) readWhole(g *group) error {
 			return fmt.Errorf("log %s: %w", g.id, err)
 		}
 	}
-	if err := newReader(k.rules, g, g.out).readForked(branches, 0); err != nil {
+	if err := newReader(k, g).readForked(branches, 0); err != nil {
 		return err
 	}
 	return k.take(g, 0, 0)

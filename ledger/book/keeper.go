@@ -1,6 +1,7 @@
 package book
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"sort"
 
@@ -14,7 +15,9 @@ import (
 // forked, of a revoked machine, or one of two with the same name is read anew when
 // that changes. So its books are those of the whole set, at the cost of what is new.
 type Keeper struct {
+	fleet    ed25519.PublicKey
 	rules    []ruleSet
+	keys     map[ledger.LogID]ed25519.PublicKey // of the logs held
 	logs     map[identity]*group
 	names    map[string]int // logs by the prefix of their names
 	ids      map[ledger.LogID]int
@@ -34,12 +37,12 @@ type component struct {
 	into  *component // the one that it has joined
 }
 
-// NewKeeper returns a keeper of no logs.
-func NewKeeper() *Keeper { return newKeeper(knownRules()) }
+// NewKeeper returns a keeper of no logs, of the fleet with the given public key.
+func NewKeeper(fleet ed25519.PublicKey) *Keeper { return newKeeper(fleet, knownRules()) }
 
-func newKeeper(rules []ruleSet) *Keeper {
+func newKeeper(fleet ed25519.PublicKey, rules []ruleSet) *Keeper {
 	return &Keeper{
-		rules: rules, logs: map[identity]*group{}, names: map[string]int{}, ids: map[ledger.LogID]int{}, trust: newTrust(),
+		fleet: fleet, rules: rules, keys: map[ledger.LogID]ed25519.PublicKey{}, logs: map[identity]*group{}, names: map[string]int{}, ids: map[ledger.LogID]int{}, trust: newTrust(),
 		byRef: map[event.Ref]*component{}, byPool: map[pool]*component{}, dirty: map[*component]bool{}, all: map[*component]bool{}, balances: map[string]ledger.Paise{},
 	}
 }
@@ -51,6 +54,9 @@ func (k *Keeper) Take(logs []Log) error {
 	given := map[identity][]Log{}
 	for _, l := range logs {
 		given[identityOf(&l)] = append(given[identityOf(&l)], l)
+		if ledger.LogIDOf(l.Key[:]) == l.ID {
+			k.keys[l.ID] = l.Key[:]
+		}
 	}
 	for id := range k.logs {
 		if given[id] == nil {
@@ -75,7 +81,26 @@ func (k *Keeper) Take(logs []Log) error {
 	if err := k.believe(); err != nil {
 		return err
 	}
+	k.judgeForks()
 	return k.settle()
+}
+
+// judgeForks verifies what the office says of forks, once the log is held and with it
+// the key that proves them.
+func (k *Keeper) judgeForks() {
+	for _, g := range k.logs {
+		for i := range g.out.forks {
+			f := &g.out.forks[i]
+			key, held := k.keys[f.shown.Log]
+			if !held || f.question.Reason != ReasonWaiting {
+				continue
+			}
+			f.question.Reason = ReasonFork
+			if f.shown.Verify(key) != nil {
+				f.question.Reason = ReasonFalseProof
+			}
+		}
+	}
 }
 
 func (k *Keeper) sorted() []*group {
@@ -276,6 +301,9 @@ func (k *Keeper) Questions() []Question {
 	var list []Question
 	for _, g := range k.logs {
 		list = append(list, g.out.questions...)
+		for _, f := range g.out.forks {
+			list = append(list, f.question)
+		}
 	}
 	for c := range k.all {
 		list = append(list, c.out.questions...)

@@ -193,6 +193,12 @@ func amountOf(b event.Body) ledger.Paise {
 		return b.Notes.Sum()
 	case *event.NoteOrphaned:
 		return b.Value
+	case *event.PaperRecovered:
+		_, body, err := b.Recovered()
+		if err != nil {
+			return 0
+		}
+		return amountOf(body)
 	}
 	return 0
 }

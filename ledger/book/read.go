@@ -1,6 +1,7 @@
 package book
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 
 	"rasid/ledger"
 	"rasid/ledger/event"
+	"rasid/ledger/receipt"
 )
 
 // output is what reading a log gave: what its entries post by themselves, and the
@@ -17,10 +19,18 @@ type output struct {
 	questions    []Question
 	nodes        []*node
 	papers       []*node // PaperRecovered
+	forks        []forkShown
 	revoked      []*event.MachineRevoked
 	decided      []*event.HeldDecided
 	unknown      int
 	ungoverned   int
+}
+
+// forkShown is what the office says of a fork, and what is asked of it: it waits until
+// the log is held.
+type forkShown struct {
+	shown    *event.ForkShown
+	question Question
 }
 
 // note is what is known of one note.
@@ -33,6 +43,7 @@ type note struct {
 
 // reader reads one branch of a log. Its maps are of this branch alone.
 type reader struct {
+	fleet   ed25519.PublicKey
 	known   []ruleSet
 	author  event.Author
 	src     *source
@@ -46,8 +57,8 @@ type reader struct {
 	out     *output
 }
 
-func newReader(known []ruleSet, g *group, out *output) *reader {
-	r := &reader{known: known, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: out, sales: map[uint64]ledger.Hash{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}}
+func newReader(k *Keeper, g *group) *reader {
+	r := &reader{fleet: k.fleet, known: k.rules, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: g.out, sales: map[uint64]ledger.Hash{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}}
 	r.govern(g.rules)
 	return r
 }
@@ -137,15 +148,24 @@ func (r *reader) body(at *entryAt) {
 		}
 		r.out.decided = append(r.out.decided, b)
 	case *event.PaperRecovered:
-		if at.held {
-			r.ask(at, ReasonHeld, 0)
-		} else if !at.heldOut {
-			r.out.papers = append(r.out.papers, r.node(at))
-		}
+		r.paper(at, b)
 	case *event.ForkShown:
-		r.ask(at, ReasonFork, 0)
+		r.out.forks = append(r.out.forks, forkShown{b, r.question(at, ReasonWaiting, 0)})
 	default:
 		r.known[r.rules].read(r, at)
+	}
+}
+
+// paper takes the entry on a receipt for a fact where the receipt verifies.
+func (r *reader) paper(at *entryAt, b *event.PaperRecovered) {
+	switch {
+	case at.held:
+		r.ask(at, ReasonHeld, 0)
+	case at.heldOut:
+	case receipt.VerifyRecovered(r.fleet, b) != nil:
+		r.ask(at, ReasonFalseProof, amountOf(b))
+	default:
+		r.out.papers = append(r.out.papers, r.node(at))
 	}
 }
 
@@ -155,7 +175,11 @@ func (r *reader) node(at *entryAt) *node {
 }
 
 func (r *reader) ask(at *entryAt, why Reason, amount ledger.Paise) {
-	r.out.questions = append(r.out.questions, Question{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Reason: why, Amount: amount})
+	r.out.questions = append(r.out.questions, r.question(at, why, amount))
+}
+
+func (r *reader) question(at *entryAt, why Reason, amount ledger.Paise) Question {
+	return Question{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Reason: why, Amount: amount}
 }
 
 func (r *reader) post(at *entryAt, postings ...Posting) {

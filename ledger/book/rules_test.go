@@ -27,7 +27,7 @@ func TestRulesAreStated(t *testing.T) {
 	s.add(&event.RulesStated{Rules: ledger.Hash{0xff}}, &event.NoteStacked{Note: 5, Evidence: event.EvidenceEvent}, &event.NoteStacked{Note: 5, Evidence: event.EvidenceEvent})
 	s.add(&event.RulesStated{Rules: Rules1()})
 	s.whole(2, 100_00, event.SurplusRefused, 100_00)
-	k := newKeeper(append(knownRules(), otherRules{}))
+	k := newKeeper(nil, append(knownRules(), otherRules{}))
 	if err := k.Take([]Log{s.end().input(t, Rules1())}); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestRulesAreStated(t *testing.T) {
 // never happened.
 func TestGoneLogIsRefused(t *testing.T) {
 	a, b := newKiosk(t, 7, 0).end().input(t, Rules1()), newKiosk(t, 8, 0).end().input(t, Rules1())
-	k := NewKeeper()
+	k := NewKeeper(nil)
 	if err := k.Take([]Log{a, b}); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestGoneLogIsRefused(t *testing.T) {
 // TestMalformedBytesAreAnError: no store lets them in.
 func TestMalformedBytesAreAnError(t *testing.T) {
 	for _, entries := range [][]string{{"ff"}, {""}} {
-		if _, err := Of([]Log{(vectorLog{ID: "07000000000000000000000000000000", Slot: 7, Ordinal: 1, Log: "kiosk", Entries: entries}).input(t, Rules1())}); err == nil {
+		if _, err := Of(nil, []Log{(vectorLog{ID: "07000000000000000000000000000000", Slot: 7, Ordinal: 1, Log: "kiosk", Entries: entries}).input(t, Rules1())}); err == nil {
 			t.Errorf("%q is booked", entries)
 		}
 	}

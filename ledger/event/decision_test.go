@@ -165,3 +165,46 @@ func allGood(t testing.TB) map[string]event.Body {
 	maps.Copy(all, officeBodies(t))
 	return all
 }
+
+// TestForkShownVerifies: two statements of one key that cannot both be true, and
+// nothing else.
+func TestForkShownVerifies(t *testing.T) {
+	key, public := vector.Key("log"), vector.Public("log")
+	first := ledger.LeafHash([]byte("first"))
+	side := func(entry string) event.Side {
+		leaf := ledger.LeafHash([]byte(entry))
+		var edge ledger.Edge
+		edge, err := edge.Append(first, leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return event.Side{Point: ledger.SignCheckpoint(key, 2, edge.Root()), Leaf: leaf, Proof: []ledger.Hash{first}}
+	}
+	good := func() *event.ForkShown {
+		return &event.ForkShown{Log: ledger.LogIDOf(public), Index: 1, Ours: side("one"), Other: side("two")}
+	}
+	if err := good().Verify(public); err != nil {
+		t.Errorf("a fork does not verify: %v", err)
+	}
+	for name, spoil := range map[string]func(b *event.ForkShown){
+		"another log":                          func(b *event.ForkShown) { b.Log[0] ^= 1 },
+		"a first checkpoint that was altered":  func(b *event.ForkShown) { b.Ours.Point.Sig[0] ^= 1 },
+		"a second checkpoint that was altered": func(b *event.ForkShown) { b.Other.Point.Root[0] ^= 1 },
+		"a checkpoint of another key": func(b *event.ForkShown) {
+			b.Other.Point = ledger.SignCheckpoint(vector.Key("other log"), 2, b.Other.Point.Root)
+		},
+		"a leaf that the first tree has not":  func(b *event.ForkShown) { b.Ours.Leaf[31] ^= 1 },
+		"a leaf that the second tree has not": func(b *event.ForkShown) { b.Other.Leaf[31] ^= 1 },
+		"a first proof that leads elsewhere":  func(b *event.ForkShown) { b.Ours.Proof[0][0] ^= 1 },
+		"no second proof":                     func(b *event.ForkShown) { b.Other.Proof = nil },
+		"another index":                       func(b *event.ForkShown) { b.Index = 0 },
+	} {
+		b := good()
+		if spoil(b); b.Verify(public) == nil {
+			t.Errorf("a fork verifies with %s", name)
+		}
+	}
+	if good().Verify(vector.Public("other log")) == nil || good().Verify(nil) == nil {
+		t.Error("a fork verifies by another key, or none")
+	}
+}

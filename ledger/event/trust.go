@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"crypto/ed25519"
+	"fmt"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -86,6 +87,24 @@ func (b *ForkShown) check() error {
 	return nil
 }
 
+// Verify checks the evidence by the key of the log: both checkpoints are its, and
+// each has its leaf at the index (LEDGER.md §9.3). That the leaves are two was
+// checked when it was decoded.
+func (b *ForkShown) Verify(key ed25519.PublicKey) error {
+	if ledger.LogIDOf(key) != b.Log {
+		return bad("a fork of log %s under the key of log %s", b.Log, ledger.LogIDOf(key))
+	}
+	for _, s := range []Side{b.Ours, b.Other} {
+		if err := s.Point.Verify(key); err != nil {
+			return err
+		}
+		if err := ledger.VerifyInclusion(s.Proof, b.Index, s.Leaf, s.Point.Size, s.Point.Root); err != nil {
+			return fmt.Errorf("log %s: %w", b.Log, err)
+		}
+	}
+	return nil
+}
+
 // Paper is what a receipt says, as LEDGER.md §8.2 has it.
 type Paper struct {
 	_        struct{} `cbor:",toarray"`
@@ -101,8 +120,8 @@ type Paper struct {
 
 // PaperRecovered is an entry that the office has from a citizen's receipt. The books
 // read it as the entry itself, once, whether or not its log ever arrives. With the
-// signature, grant and chain anybody can verify it; consumer number and nonce, the
-// citizen's own, stay on the paper.
+// signature, grant and chain anybody can verify it (receipt.VerifyRecovered); consumer
+// number and nonce, the citizen's own, stay on the paper.
 type PaperRecovered struct {
 	Paper Paper                       `cbor:"0,keyasint"`
 	Sig   [ed25519.SignatureSize]byte `cbor:"1,keyasint"` // the receipt's, by the log key

@@ -233,18 +233,47 @@ type Verified struct {
 	Number  string // the receipt number
 }
 
+// mayGive checks that a machine of the fleet may give receipts under the grant.
+func mayGive(fleet ed25519.PublicKey, chain cert.Chain, grant cert.Grant) error {
+	if err := chain.Verify(fleet); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err := grant.Verify(chain.Machine.PublicKey()); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if chain.Machine.Role != cert.RoleKiosk || grant.Stream != cert.StreamMain {
+		return fmt.Errorf("%w: only a kiosk gives receipts", ErrRefused)
+	}
+	return nil
+}
+
+// VerifyRecovered checks a receipt that the office has entered, with nothing but the
+// fleet's public key: all of LEDGER.md §8.5 but the consumer hash, whose number and
+// nonce stay on the paper. That log, slot, incarnation and entry are as they must be
+// was checked when p was decoded.
+func VerifyRecovered(fleet ed25519.PublicKey, p *event.PaperRecovered) error {
+	if err := mayGive(fleet, p.Chain, p.Grant); err != nil {
+		return err
+	}
+	payload, err := ledger.Encode(p.Paper)
+	if err != nil {
+		return fmt.Errorf("receipt payload: %w", err)
+	}
+	msg, err := toBeSigned(payload)
+	if err != nil {
+		return err
+	}
+	if !ledger.Signed(p.Grant.PublicKey(), msg, p.Sig[:]) {
+		return fmt.Errorf("%w: the log key did not sign it", ErrRefused)
+	}
+	return nil
+}
+
 // Verify checks the proof with nothing but the fleet's public key.
 func (p Proof) Verify(fleet ed25519.PublicKey) (Verified, error) {
 	var v Verified
-	chain := cert.Chain{District: p.District, Machine: p.Machine}
-	if err := chain.Verify(fleet); err != nil {
-		return v, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	if err := p.Grant.Verify(p.Machine.PublicKey()); err != nil {
-		return v, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	if p.Machine.Role != cert.RoleKiosk || p.Grant.Stream != cert.StreamMain {
-		return v, fmt.Errorf("%w: only a kiosk gives receipts", ErrRefused)
+	if err := mayGive(fleet, cert.Chain{District: p.District, Machine: p.Machine}, p.Grant); err != nil {
+		return v, err
 	}
 	claim, err := Verify(p.Grant.PublicKey(), p.Receipt)
 	if err != nil {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -11,13 +12,14 @@ import (
 	"rasid/ledger/book"
 )
 
-// bookFiles returns the derived books as files. The bytes depend on the entries alone.
-func bookFiles(logs []*logEntries) ([]file, book.Books, error) {
+// bookFiles returns the derived books as files. The bytes depend on the entries and
+// the fleet's key alone.
+func bookFiles(fleet ed25519.PublicKey, logs []*logEntries) ([]file, book.Books, error) {
 	var in []book.Log
 	for _, l := range logs {
 		in = append(in, l.book())
 	}
-	books, err := book.Of(in)
+	books, err := book.Of(fleet, in)
 	if err != nil {
 		return nil, books, fmt.Errorf("couldn't compute the books: %w", err)
 	}

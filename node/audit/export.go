@@ -112,7 +112,7 @@ func (w *writer) all(in Input) (int, error) {
 			return 0, err
 		}
 	}
-	derived, _, err := bookFiles(logs)
+	derived, _, err := bookFiles(in.Fleet, logs)
 	if err != nil {
 		return 0, err
 	}

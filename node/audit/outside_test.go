@@ -294,7 +294,7 @@ func theirExport(t *testing.T, fleet ed25519.PublicKey, logs []LogSource, files 
 	for _, src := range logs {
 		read = append(read, &logEntries{id: src.ID, opened: src.Opened, entries: source(t, src)})
 	}
-	derived, _, err := bookFiles(read)
+	derived, _, err := bookFiles(fleet, read)
 	if err != nil {
 		t.Fatal(err)
 	}

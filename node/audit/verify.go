@@ -379,7 +379,7 @@ func (v *verifier) manifestSignature(m manifest, logs []*logEntries) {
 
 // derived computes the books anew and compares.
 func (v *verifier) derived(logs []*logEntries) {
-	want, books, err := bookFiles(logs)
+	want, books, err := bookFiles(v.report.Fleet, logs)
 	if err != nil {
 		v.blame(journalName, nil, nil, "%v", err)
 		return

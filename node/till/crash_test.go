@@ -321,7 +321,7 @@ func (w *world) balanced() error {
 		return fmt.Errorf("%d bills' personal data is kept although every paper is out", len(w.kept))
 	}
 	id := ledger.LogID{1}
-	books, err := book.Of([]book.Log{w.bookLog(id)})
+	books, err := book.Of(nil, []book.Log{w.bookLog(id)})
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (b *bench) bodies(from int) []event.Body {
 
 func (b *bench) books() book.Books {
 	b.t.Helper()
-	books, err := book.Of([]book.Log{b.bookLog(ledger.LogID{1})})
+	books, err := book.Of(nil, []book.Log{b.bookLog(ledger.LogID{1})})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func newRoughWorld(seed uint64, crashAt int, patient bool) *world {
 
 // truth follows every note through the log. It returns how many ended in doubt.
 func (w *world) truth() (doubts int, err error) {
-	books, err := book.Of([]book.Log{w.bookLog(ledger.LogID{1})})
+	books, err := book.Of(nil, []book.Log{w.bookLog(ledger.LogID{1})})
 	if err != nil {
 		return 0, err
 	}
