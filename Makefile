@@ -10,7 +10,7 @@ PROGRAMS := rasid-kiosk rasid-office rasid-audit rasid-lab
 
 # What the tests check us with: program=Debian package.
 TOOLS := chromium=chromium pdftotext=poppler-utils zbarimg=zbar-tools hb-shape=libharfbuzz-bin \
-         hledger=hledger ippeveprinter=cups-ipp-utils dbus-daemon=dbus qpdf=qpdf mkfs.ext4=e2fsprogs
+         hledger=hledger bean-check=beancount ippeveprinter=cups-ipp-utils dbus-daemon=dbus qpdf=qpdf mkfs.ext4=e2fsprogs
 NPM := $(BUILD)/npm
 
 .PHONY: help run build check test tools soak fuzz bench clean

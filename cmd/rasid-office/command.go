@@ -227,7 +227,7 @@ func exportCommand() *cobra.Command {
 		Use:   "export DIR",
 		Short: "write the ledger to a new folder for auditors",
 		Long: `Writes every log as C2SP tiles with its checkpoints, the objects, and the books for
-hledger, under the office's signature. rasid-audit verify reads it.`,
+hledger and beancount, under the office's signature. rasid-audit verify reads it.`,
 		Example: "  rasid-office export /media/stick/export-2026-11-24 --dir /var/lib/rasid-office",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

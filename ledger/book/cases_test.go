@@ -162,6 +162,20 @@ func billCases(t testing.TB) []hardCase {
 	}
 }
 
+// spelling: billers whose codes differ in little are others, and so is the bill.
+func spelling(t testing.TB) hardCase {
+	return makeCase(t, func(c *cast) hardCase {
+		want := sums{"Assets:Cash:K7": 500_00}
+		for _, biller := range [][2]string{{"JVVNL", "JVVNL"}, {"jvvnl", "X-jvvnl"}, {"X-jvvnl", "X-X-jvvnl"}, {"-JVVNL", "X--JVVNL"}, {"9", "9"}} {
+			code, account := biller[0], biller[1]
+			want["Liabilities:Biller:"+account] = -100_00
+			sale, stacked := c.a.open(1, 100_00, event.SurplusRefused, 100_00)
+			c.a.add(&event.PaymentCommitted{Sale: sale, Biller: code, Bill: event.BillKey{1}, Due: 100_00, Tendered: 100_00, Applied: 100_00, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(stacked...)})
+		}
+		return c.is("billers that are spelled differently", want)
+	})
+}
+
 // creditCases are credits redeemed, refunded and written off.
 func creditCases(t testing.TB) []hardCase {
 	cash := sums{"Assets:Cash:K7": 500_00}
@@ -467,7 +481,7 @@ func shownForks(t testing.TB) []hardCase {
 }
 
 func allHard(t testing.TB) []hardCase {
-	return slices.Concat(billCases(t), creditCases(t), earlyCases(t), cashCases(t), doubtCases(t), trustCases(t), falsePapers(t), shownForks(t))
+	return slices.Concat(billCases(t), creditCases(t), earlyCases(t), cashCases(t), doubtCases(t), trustCases(t), falsePapers(t), shownForks(t), []hardCase{spelling(t)})
 }
 
 func hardCases(t testing.TB) []vectorCase {

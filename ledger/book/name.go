@@ -86,15 +86,16 @@ func refundAccount(entry string) string   { return "Liabilities:Refund:" + entry
 func billerAccount(biller string) string  { return "Liabilities:Biller:" + segment(biller) }
 func advanceAccount(biller string) string { return "Liabilities:Advance:" + segment(biller) }
 
-// segment makes one segment of an account name from a biller's code: upper-case
-// letters, digits and hyphens. The catalogue admits only codes that stay as they are.
+// segment makes one segment of an account name from a biller's code, no two codes the
+// same. The catalogue admits only codes that stay as they are; a kiosk can write any
+// that keeps LEDGER.md §6.2, and what begins with a small letter or a hyphen is no
+// account in beancount.
 func segment(code string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToUpper(code))
+	first := code[0]
+	if (first >= 'A' && first <= 'Z' || first >= '0' && first <= '9') && !strings.HasPrefix(code, "X-") {
+		return code
+	}
+	return "X-" + code
 }
 
 // node is an entry whose postings depend on other entries, or that others point at.

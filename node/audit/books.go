@@ -27,22 +27,18 @@ func bookFiles(fleet ed25519.PublicKey, logs []*logEntries) ([]file, book.Books,
 	if err != nil {
 		return nil, books, err
 	}
-	return []file{{journalName, journal(books, names(logs))}, {postingsName, postings}}, books, nil
+	named := names(logs)
+	return []file{{journalName, journal(books, named)}, {beancountName, beancount(books, named)}, {postingsName, postings}}, books, nil
 }
+
+const unchanged = "; Rasid: books derived from the entries; change nothing here, it is verified byte by byte\n"
 
 // journal writes the books in hledger's format.
 func journal(b book.Books, named map[uint32]string) []byte {
 	var w bytes.Buffer
-	w.WriteString("; Rasid: books derived from the entries; change nothing here, it is verified byte by byte\n")
+	w.WriteString(unchanged)
 	w.WriteString("decimal-mark .\ncommodity INR 1000.00\n\n")
-	var slots []int
-	for slot := range named {
-		slots = append(slots, int(slot))
-	}
-	sort.Ints(slots)
-	for _, slot := range slots {
-		fmt.Fprintf(&w, "; K%d = %s\n", slot, named[uint32(slot)])
-	}
+	writeNames(&w, named)
 	for _, a := range accounts(b) {
 		fmt.Fprintf(&w, "account %s\n", a)
 	}
@@ -52,13 +48,55 @@ func journal(b book.Books, named map[uint32]string) []byte {
 			fmt.Fprintf(&w, "    %s  INR %s\n", p.Account, decimal(p.Amount))
 		}
 	}
+	writeQuestions(&w, b)
+	return w.Bytes()
+}
+
+// beancountLastDay is the last that beancount can read: a clock may be beyond it by
+// the hours that India is ahead.
+const beancountLastDay = "9999-12-31"
+
+// beancount writes the books in beancount's format.
+func beancount(b book.Books, named map[uint32]string) []byte {
+	var w bytes.Buffer
+	w.WriteString(unchanged)
+	w.WriteString("option \"operating_currency\" \"INR\"\n\n")
+	writeNames(&w, named)
+	for _, a := range accounts(b) {
+		fmt.Fprintf(&w, "1970-01-01 open %s INR\n", a)
+	}
+	for _, t := range b.Transactions {
+		day := istDate(t.WallMs)
+		if len(day) > len(beancountLastDay) {
+			day = beancountLastDay
+		}
+		fmt.Fprintf(&w, "\n%s * \"%s\"\n  kind: %d\n  log: \"%s\"\n  index: %d\n", day, t.Entry, t.Kind, t.At.Log, t.At.Index)
+		for _, p := range t.Postings {
+			fmt.Fprintf(&w, "  %s  %s INR\n", p.Account, decimal(p.Amount))
+		}
+	}
+	writeQuestions(&w, b)
+	return w.Bytes()
+}
+
+func writeNames(w *bytes.Buffer, named map[uint32]string) {
+	var slots []int
+	for slot := range named {
+		slots = append(slots, int(slot))
+	}
+	sort.Ints(slots)
+	for _, slot := range slots {
+		fmt.Fprintf(w, "; K%d = %s\n", slot, named[uint32(slot)])
+	}
+}
+
+func writeQuestions(w *bytes.Buffer, b book.Books) {
 	if len(b.Questions) > 0 {
 		w.WriteString("\n; open questions\n")
 	}
 	for _, q := range b.Questions {
-		fmt.Fprintf(&w, "; %s %s INR %s\n", q.Entry, q.Reason, decimal(q.Amount))
+		fmt.Fprintf(w, "; %s %s INR %s\n", q.Entry, q.Reason, decimal(q.Amount))
 	}
-	return w.Bytes()
 }
 
 // accounts are all that a posting names, those that are zero again too.

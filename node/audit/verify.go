@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -385,6 +386,10 @@ func (v *verifier) derived(logs []*logEntries) {
 		return
 	}
 	v.report.Books = books
+	want = slices.DeleteFunc(want, func(f file) bool {
+		_, there := v.data[f.path]
+		return f.path == beancountName && !there // the first exports had none; one that is listed is missed already
+	})
 	v.compare(want, nil, "is not what the entries add up to")
 }
 
