@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rasid/ledger"
+	"rasid/ledger/book"
 	"rasid/ledger/event"
 	"rasid/ledger/receipt"
 	"rasid/node/audit"
@@ -43,12 +46,19 @@ const fleetHelp = "the fleet's public key, 44 characters of base64 or a file tha
 
 func verifyCommand(out, progress io.Writer) *cobra.Command {
 	var fleet string
-	var asJSON bool
+	var asJSON, questions bool
 	c := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "re-compute every tree, checkpoint, signature and total of an export",
+		Long: `Re-computes every tree, checkpoint, signature and total of an export and compares.
+What is wrong with the export is a finding. What the books cannot settle by
+themselves, such as a bill paid twice or a note that nobody can place, is an open
+question: it is counted by its kind, and --questions lists each with its log and entry.
+
+Exit status: 0 no findings, whatever questions are open · 1 findings · 2 it could not look.`,
 		Example: `  rasid-audit verify export-2026-11-24 --fleet fleet.pub
-  rasid-audit verify export-2026-11-24 --json | jq .findings`,
+  rasid-audit verify export-2026-11-24 --json | jq .findings
+  rasid-audit verify export-2026-11-24 --questions`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := fleetKey(fleet)
@@ -66,7 +76,7 @@ func verifyCommand(out, progress io.Writer) *cobra.Command {
 			if asJSON {
 				err = printJSON(out, report)
 			} else {
-				printReport(out, report, time.Since(started))
+				printReport(out, report, time.Since(started), questions)
 			}
 			if err == nil && len(report.Findings) > 0 {
 				err = errFound
@@ -75,7 +85,8 @@ func verifyCommand(out, progress io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&fleet, "fleet", "", fleetHelp)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON, with every open question")
+	c.Flags().BoolVar(&questions, "questions", false, "list every open question with its log and entry")
 	return c
 }
 
@@ -99,15 +110,24 @@ func printJSON(out io.Writer, r audit.Report) error {
 	for a, p := range r.Books.Balances {
 		balances[a] = p
 	}
+	type question struct {
+		book.Question
+		Log   string `json:"log"`
+		Index uint64 `json:"index"`
+	}
+	questions := []question{}
+	for _, q := range r.Books.Questions {
+		questions = append(questions, question{q, q.At.Log.String(), q.At.Index})
+	}
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(map[string]any{
 		"ok": len(r.Findings) == 0, "fleet": base64.StdEncoding.EncodeToString(r.Fleet), "fleet_from_export": !r.FleetOurs,
-		"logs": r.Logs, "entries": r.Entries, "files": r.Files, "balances_paise": balances, "questions": r.Books.Questions, "findings": r.Findings,
+		"logs": r.Logs, "entries": r.Entries, "files": r.Files, "balances_paise": balances, "questions": questions, "findings": r.Findings,
 	})
 }
 
-func printReport(out io.Writer, r audit.Report, took time.Duration) {
+func printReport(out io.Writer, r audit.Report, took time.Duration, questions bool) {
 	fmt.Fprintf(out, "%d logs, %d entries, %d files in %s\n", r.Logs, r.Entries, r.Files, took.Round(time.Millisecond))
 	if !r.FleetOurs {
 		fmt.Fprintf(out, "The fleet's key was taken from the export itself: %s\nCompare it with one that you have from elsewhere, or give --fleet.\n", base64.StdEncoding.EncodeToString(r.Fleet))
@@ -128,14 +148,36 @@ func printReport(out io.Writer, r audit.Report, took time.Duration) {
 		}
 	}
 	fmt.Fprintf(out, "%20s  sum of all accounts\n", lang.INR(int64(sum)))
-	for _, q := range r.Books.Questions {
-		fmt.Fprintf(out, "open question: %s %s %s\n", q.Entry, q.Reason, lang.INR(int64(q.Amount)))
-	}
+	printQuestions(out, r.Books.Questions, questions)
 	if len(r.Findings) > 0 {
 		fmt.Fprintf(out, "%d findings: the export does NOT verify.\n", len(r.Findings))
 		return
 	}
 	fmt.Fprintln(out, "Everything verifies: trees, checkpoints, signatures, books.")
+}
+
+// printQuestions counts the open questions by their kind, and lists them where each is
+// wanted.
+func printQuestions(out io.Writer, list []book.Question, each bool) {
+	if len(list) == 0 {
+		fmt.Fprintln(out, "No open questions.")
+		return
+	}
+	kinds := map[string]int{}
+	for _, q := range list {
+		kinds[string(q.Reason)]++
+		if each {
+			fmt.Fprintf(out, "open question: %s %s %s: log %s, entry %d\n", q.Entry, q.Reason, lang.INR(int64(q.Amount)), q.At.Log, q.At.Index)
+		}
+	}
+	var counts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		counts = append(counts, fmt.Sprintf("%d %s", kinds[kind], kind))
+	}
+	fmt.Fprintf(out, "%d open questions: %s.\n", len(list), strings.Join(counts, ", "))
+	if !each {
+		fmt.Fprintln(out, "--questions lists each with its log and entry.")
+	}
 }
 
 func receiptCommand(out io.Writer) *cobra.Command {

@@ -6,15 +6,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
+// progressOn is where a line that overwrites itself goes: a terminal, and nowhere else,
+// since a file or a pipe would keep every step of it.
+func progressOn(f *os.File) io.Writer {
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return io.Discard
+	}
+	return f
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	err := command(os.Stdout, progressOn(os.Stderr)).ExecuteContext(ctx)
 	switch {
 	case err == nil:
 	case errors.Is(err, errFound):
