@@ -359,7 +359,7 @@ func (w *world) follow(all []*script, far map[*script]bool, want ledger.Hash, ro
 	for {
 		done, near := true, true
 		for _, s := range all {
-			if w.rnd.IntN(3) == 0 && (healed || !far[s]) {
+			if w.rnd.IntN(2) == 0 && (healed || !far[s]) {
 				held[s] = min(len(s.raw), held[s]+1+w.rnd.IntN(len(s.raw)))
 			}
 			done = done && held[s] == len(s.raw)

@@ -193,8 +193,8 @@ func officeShows(t *testing.T, c *Cabinet, total string) {
 	t.Fatalf("the office never showed %s:\n%s", total, p.get(c.OfficeURL()))
 }
 
-// verifyExport exports from the running office, verifies with the real rasid-audit and
-// hledger, and sees that one changed byte is found.
+// verifyExport exports from the running office, verifies with the real rasid-audit,
+// hledger and bean-check, and sees that one changed byte is found.
 func verifyExport(t *testing.T, c *Cabinet) audit.Report {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "export")
@@ -205,6 +205,7 @@ func verifyExport(t *testing.T, c *Cabinet) audit.Report {
 		t.Errorf("rasid-audit verify says:\n%s", out)
 	}
 	run(t, testtool.Need(t, "hledger", "hledger"), "-f", filepath.Join(dir, "books", "ledger.journal"), "check", "--strict")
+	run(t, testtool.Need(t, "bean-check", "beancount"), filepath.Join(dir, "books", "ledger.beancount"))
 	id, err := fleet.Load(c.OfficeDir())
 	if err != nil {
 		t.Fatal(err)
