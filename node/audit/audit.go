@@ -16,12 +16,11 @@ import (
 
 // Names in an export folder.
 const (
-	manifestName  = "MANIFEST"
-	journalName   = "books/ledger.journal"
-	beancountName = "books/ledger.beancount"
-	postingsName  = "books/postings.jsonl"
-	checkpoint    = "checkpoint"
-	history       = "checkpoints"
+	manifestName = "MANIFEST"
+	journalName  = "books/ledger.journal"
+	postingsName = "books/postings.jsonl"
+	checkpoint   = "checkpoint"
+	history      = "checkpoints"
 )
 
 // bundleEntries is how many entries a full entry bundle and a full hash tile's

@@ -31,6 +31,9 @@ func bookFiles(fleet ed25519.PublicKey, logs []*logEntries) ([]file, book.Books,
 	return []file{{journalName, journal(books, named)}, {beancountName, beancount(books, named)}, {postingsName, postings}}, books, nil
 }
 
+// beancountName is the file of the second format in an export folder.
+const beancountName = "books/ledger.beancount"
+
 const unchanged = "; Rasid: books derived from the entries; change nothing here, it is verified byte by byte\n"
 
 // journal writes the books in hledger's format.
