@@ -181,15 +181,44 @@ func (l *ledgers) announceKeys(ctx context.Context) error {
 	return nil
 }
 
-// announcePepper seals the pepper to every machine of the fleet.
+// revoked returns the machines that any authority log held here has revoked: an
+// office that goes on under a later incarnation honours what was said before.
+func (l *ledgers) revoked() (map[[ed25519.PublicKeySize]byte]bool, error) {
+	gone := map[[ed25519.PublicKeySize]byte]bool{}
+	for _, info := range l.store.Logs() {
+		author := info.Opened.Author()
+		err := l.store.Scan(info.ID, 0, info.End.Size, store.Filter{Kinds: []ledger.Kind{event.KindMachineRevoked}}, func(index uint64, e ledger.Entry) error {
+			if !author.MayWrite(index, e.Kind) {
+				return nil // the books list it
+			}
+			body, err := event.Decode(e)
+			if r, ok := body.(*event.MachineRevoked); ok && err == nil {
+				gone[r.Machine] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("couldn't look for revocations: %w", err)
+		}
+	}
+	return gone, nil
+}
+
+// announcePepper seals the pepper to every machine of the fleet but the revoked ones.
 func (l *ledgers) announcePepper(ctx context.Context, p fleet.Pepper) error {
 	enrolled, err := fleet.Machines(l.dir)
 	if err != nil {
 		return err
 	}
+	gone, err := l.revoked()
+	if err != nil {
+		return err
+	}
 	var machines []ed25519.PublicKey
 	for _, m := range enrolled {
-		machines = append(machines, m.Chain.Machine.PublicKey())
+		if !gone[m.Chain.Machine.Key] {
+			machines = append(machines, m.Chain.Machine.PublicKey())
+		}
 	}
 	set, err := object.BuildPepperSet(p.Number, p.Secret, machines)
 	if err != nil {

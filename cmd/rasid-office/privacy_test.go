@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/object"
+	"rasid/node/fleet"
+)
+
+// bench is an office with its folder open and its ledger running.
+type bench struct {
+	*ledgers
+	t *testing.T
+}
+
+func newBench(t *testing.T) bench {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "office")
+	if _, err := fleet.Init(dir, fleet.Request{Name: "OFFICE"}, time.Now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	return openBench(t, dir)
+}
+
+func openBench(t *testing.T, dir string) bench {
+	t.Helper()
+	l, err := openLedgers(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- l.store.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-ended, l.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	b := bench{l, t}
+	b.do(l.announce(t.Context()))
+	return b
+}
+
+func (b bench) do(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// enrol makes a kiosk and returns its machine key.
+func (b bench) enrol(name string) ed25519.PrivateKey {
+	b.t.Helper()
+	out := filepath.Join(b.t.TempDir(), name)
+	_, err := fleet.Enrol(b.dir, out, fleet.Request{Name: name}, time.Now(), rand.Reader)
+	b.do(err)
+	id, err := fleet.Load(out)
+	b.do(err)
+	return id.Machine
+}
+
+// pepperSet is the set that the authority log names last.
+func (b bench) pepperSet() []byte {
+	b.t.Helper()
+	var newest *event.PepperRenewed
+	b.do(b.each(func(body event.Body) {
+		if p, ok := body.(*event.PepperRenewed); ok {
+			newest = p
+		}
+	}))
+	set, err := b.store.Object(newest.Object)
+	b.do(err)
+	return set
+}
+
+// A revoked machine gets no further pepper; all others do.
+func TestRevokedMachineGetsNoPepper(t *testing.T) {
+	b := newBench(t)
+	stays, goes := b.enrol("K-1"), b.enrol("K-2")
+	b.do(b.announce(t.Context()))
+	rotate := func() []byte {
+		_, err := b.rotate(t.Context(), rotateJob{Pepper: true})
+		b.do(err)
+		return b.pepperSet()
+	}
+	for _, machine := range []ed25519.PrivateKey{stays, goes} {
+		if _, _, err := object.OpenPepperSet(rotate(), machine); err != nil {
+			t.Errorf("before the revocation: %v", err)
+		}
+	}
+	b.do(b.write(t.Context(), b.authority, cert.StreamAuthority, &event.MachineRevoked{Machine: [ed25519.PublicKeySize]byte(goes.Public().(ed25519.PublicKey))}))
+	set := rotate()
+	if _, _, err := object.OpenPepperSet(set, goes); !errors.Is(err, object.ErrLeftOut) {
+		t.Errorf("the revoked machine opens the pepper: %v", err)
+	}
+	if _, _, err := object.OpenPepperSet(set, stays); err != nil {
+		t.Errorf("the machine that stays: %v", err)
+	}
+}
