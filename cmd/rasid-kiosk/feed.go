@@ -156,7 +156,7 @@ func (f *feed) usePeppers() {
 func (f *feed) useObjects() {
 	var still []published
 	for _, p := range f.waiting {
-		if _, ok := f.ring.Pepper(p.body.Pepper); !ok {
+		if !f.ring.Names(p.body.Pepper) {
 			if !f.ring.Outlived(p.body.Pepper) {
 				still = append(still, p)
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -74,7 +75,15 @@ func (l *ledgers) erase(ctx context.Context, job eraseJob) (string, error) {
 }
 
 // rotateJob says which keys to renew.
-type rotateJob struct{ Pepper, Seal bool }
+type rotateJob struct {
+	Pepper, Seal bool
+	Early        bool // renew a young pepper all the same
+}
+
+// pepperLasts is how long a pepper is the newest at least: a kiosk recognises a bill that
+// was paid under the one before it and under no earlier one, so bills must be off the
+// dues two renewals after they were paid.
+const pepperLasts = 62 * 24 * time.Hour
 
 // rotate draws the next keys and gives them to every machine by the authority log. A
 // key that a crash left unannounced is announced at the next start.
@@ -82,6 +91,9 @@ func (l *ledgers) rotate(ctx context.Context, job rotateJob) (string, error) {
 	said := ""
 	if job.Pepper {
 		if err := l.checkOutlived(); err != nil {
+			return "", err
+		}
+		if err := l.checkAge(time.Now()); err != nil && !job.Early {
 			return "", err
 		}
 		id, err := fleet.RenewPepper(l.dir, rand.Reader)
@@ -120,8 +132,28 @@ func (l *ledgers) checkOutlived() error {
 	return nil
 }
 
+// checkAge refuses to renew a pepper that is the newest for a short time only.
+func (l *ledgers) checkAge(now time.Time) error {
+	var since time.Time
+	err := l.eachAt(func(at ledger.Time, b event.Body) {
+		if p, ok := b.(*event.PepperRenewed); ok && p.Number == l.ring.Newest().Number {
+			since = time.UnixMilli(int64(at.WallMs))
+		}
+	})
+	if age := now.Sub(since); err == nil && !since.IsZero() && age < pepperLasts {
+		err = fmt.Errorf("pepper %d is %d days old: kiosks would no longer recognise bills paid under the one before it; wait until it is %d days old, or say --early after a revocation or a theft",
+			l.ring.Newest().Number, int(age.Hours()/24), int(pepperLasts.Hours()/24))
+	}
+	return err
+}
+
 // each calls f for every entry of the authority log that this version knows.
 func (l *ledgers) each(f func(event.Body)) error {
+	return l.eachAt(func(_ ledger.Time, b event.Body) { f(b) })
+}
+
+// eachAt is each with the entries' times.
+func (l *ledgers) eachAt(f func(ledger.Time, event.Body)) error {
 	if l.authority.Size() == 0 {
 		return nil
 	}
@@ -132,7 +164,7 @@ func (l *ledgers) each(f func(event.Body)) error {
 		}
 		body, err := event.Decode(e)
 		if err == nil {
-			f(body)
+			f(e.Time, body)
 		}
 		return err
 	})

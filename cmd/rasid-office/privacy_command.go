@@ -158,7 +158,8 @@ func keysCommand() *cobra.Command {
 		Short: "renew the pepper or the seal key of the fleet",
 		Long: `Draws the next pepper, or the next seal key, and gives it to every machine through the
 authority log; a pepper is sealed to each machine by itself. The one before stays valid.
-Renew a pepper between two billing periods: a bill has another key under another pepper.`,
+A bill has another key under another pepper; kiosks recognise one that was paid under
+the pepper before, and under no earlier one, so a pepper lasts two months at least.`,
 		Example: "  rasid-office keys rotate --seal --dir /var/lib/rasid-office",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -172,6 +173,7 @@ Renew a pepper between two billing periods: a bill has another key under another
 	}
 	rotate.Flags().StringVar(&dir, "dir", "", "folder of the office")
 	rotate.Flags().BoolVar(&job.Pepper, "pepper", false, "renew the pepper")
+	rotate.Flags().BoolVar(&job.Early, "early", false, "renew a pepper that is younger than two months: after a revocation or a theft")
 	rotate.Flags().BoolVar(&job.Seal, "seal", false, "renew the seal key")
 	c := &cobra.Command{Use: "keys", Short: "renew the fleet's numbered keys"}
 	c.AddCommand(rotate)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,13 +84,30 @@ func (b bench) pepperSet() []byte {
 	return set
 }
 
+// A pepper is not renewed while bills paid under the one before it may still be listed.
+func TestYoungPepperStays(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.rotate(t.Context(), rotateJob{Pepper: true}); err != nil { // the enrolment's may go at any time
+		t.Fatal(err)
+	}
+	if _, err := b.rotate(t.Context(), rotateJob{Pepper: true}); err == nil || !strings.Contains(err.Error(), "--early") {
+		t.Errorf("a young pepper is renewed: %v", err)
+	}
+	if err := b.checkAge(time.Now().Add(pepperLasts)); err != nil {
+		t.Errorf("after its time: %v", err)
+	}
+	if n := b.ring.Newest().Number; n != 2 {
+		t.Errorf("the newest pepper is %d", n)
+	}
+}
+
 // A revoked machine gets no further pepper; all others do.
 func TestRevokedMachineGetsNoPepper(t *testing.T) {
 	b := newBench(t)
 	stays, goes := b.enrol("K-1"), b.enrol("K-2")
 	b.do(b.announce(t.Context()))
 	rotate := func() []byte {
-		_, err := b.rotate(t.Context(), rotateJob{Pepper: true})
+		_, err := b.rotate(t.Context(), rotateJob{Pepper: true, Early: true})
 		b.do(err)
 		return b.pepperSet()
 	}

@@ -157,10 +157,33 @@ func (c *Catalogue) ask(s *Set, account string) (*till.Bill, till.Problem) {
 		c.log.Error("a record of the dues set is damaged", "object", s.Hash().String(), "error", err)
 		return nil, till.Problem{Key: "kiosk.identify.error.no_list"}
 	}
+	same, err := c.sameBill(s, account, found.Period)
+	if err != nil {
+		c.log.Error("a bill's other keys cannot be told", "object", s.Hash().String(), "error", err)
+		return nil, till.Problem{Key: "kiosk.identify.error.no_list"}
+	}
 	return &till.Bill{
-		Number: account, Masked: found.Masked, Period: found.Period, Biller: b.forTill(), Bill: found.Bill, Account: found.Account,
+		Number: account, Masked: found.Masked, Period: found.Period, Biller: b.forTill(), Bill: found.Bill, Same: same, Account: found.Account,
 		Due: found.Due, DueDay: found.DueDay, Dues: s.Hash(), AsOf: s.AsOf(),
 	}, till.Problem{}
+}
+
+// sameBill names a bill under the pepper before the set's and under the one after it,
+// as far as they are valid here: it may have been paid under either (LEDGER.md §10.5).
+func (c *Catalogue) sameBill(s *Set, account, period string) ([]event.BillKey, error) {
+	var same []event.BillKey
+	for _, number := range []uint32{s.Pepper() - 1, s.Pepper() + 1} {
+		pepper, ok := c.pepper(number)
+		if !ok {
+			continue
+		}
+		key, err := event.BillKeyOf(pepper, s.Biller().Code, account, period)
+		if err != nil {
+			return nil, err
+		}
+		same = append(same, key)
+	}
+	return same, nil
 }
 
 // form says what is wrong with a number before any set is asked.

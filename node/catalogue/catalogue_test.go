@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -205,6 +206,30 @@ func TestWithoutThePepperNobodyIsFound(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "pepper") || strings.Contains(log.String(), DemoNumber) {
 		t.Errorf("the log says %q", log.String())
+	}
+}
+
+// A bill has its keys under both valid peppers, whichever of them the set is made with.
+func TestBillUnderBothPeppers(t *testing.T) {
+	peppers := map[uint32]event.Pepper{1: testPepper, 2: {2}}
+	c := New(func(n uint32) (event.Pepper, bool) { p, ok := peppers[n]; return p, ok }, slog.New(slog.DiscardHandler))
+	_, dues := demoSet(t, 50)
+	var bills []till.Bill
+	for i := range uint64(2) {
+		number := uint32(i + 1)
+		object, err := Build(DefaultDefinition().Biller, dues, testAsOf, number, peppers[number], fixedSalt{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use(t, c, object, Publication{1, i})
+		bills = append(bills, *c.Look(DemoNumber).Bill)
+	}
+	if a, b := bills[0], bills[1]; a.Bill == b.Bill || !slices.Equal(a.Same, []event.BillKey{b.Bill}) || !slices.Equal(b.Same, []event.BillKey{a.Bill}) {
+		t.Errorf("%x, the same as %x, and %x, the same as %x", a.Bill, a.Same, b.Bill, b.Same)
+	}
+	delete(peppers, 1)
+	if b := c.Look(DemoNumber).Bill; b == nil || len(b.Same) != 0 {
+		t.Errorf("when the pepper before is valid no more: %+v", b)
 	}
 }
 

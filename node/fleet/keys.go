@@ -57,6 +57,15 @@ func (r *Ring) Pepper(number uint32) (event.Pepper, bool) {
 	return event.Pepper{}, false
 }
 
+// Names reports whether bills may be named under the pepper of the number now: it is
+// here, and so is the one before, under which the same bill may have been paid, unless
+// that is valid no more.
+func (r *Ring) Names(number uint32) bool {
+	_, is := r.Pepper(number)
+	_, before := r.Pepper(number - 1)
+	return is && (before || number == 1 || r.Outlived(number-1))
+}
+
 // Outlived reports whether two newer peppers than the number are here, so that it is
 // valid no more.
 func (r *Ring) Outlived(number uint32) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,5 +111,26 @@ func TestRing(t *testing.T) {
 	}
 	if said := fmt.Sprintf("%v %+v %#v", r.Newest(), r.Newest(), r.Newest()); strings.Contains(said, "4, 0, 0") {
 		t.Errorf("a pepper shows: %s", said)
+	}
+}
+
+// Bills are named under a pepper only where the one before it is here too, or valid no
+// more: else a bill that was paid before the renewal would be taken for a new one.
+func TestRingNames(t *testing.T) {
+	for _, c := range []struct {
+		have, names []uint32
+	}{
+		{[]uint32{1}, []uint32{1}}, {[]uint32{1, 2}, []uint32{1, 2}}, {[]uint32{2}, nil}, {[]uint32{1, 3}, []uint32{1}},
+		{[]uint32{1, 2, 3}, []uint32{2, 3}}, {[]uint32{1, 3, 2}, []uint32{2, 3}}, {[]uint32{2, 3}, []uint32{2, 3}},
+	} {
+		r := &Ring{}
+		for _, n := range c.have {
+			r.AddPepper(Pepper{Number: n})
+		}
+		for n := range uint32(5) {
+			if got := r.Names(n); got != slices.Contains(c.names, n) {
+				t.Errorf("with %v: names under %d: %v", c.have, n, got)
+			}
+		}
 	}
 }

@@ -73,11 +73,11 @@ func (m *Machine) looked(e Looked) Out {
 	}
 	bill := *e.Bill
 	m.bill, m.problem = &bill, Problem{}
-	if p, yes := m.paid[bill.Bill]; yes {
+	if p, yes := m.paidFor(&bill); yes {
 		bill.Due = max(0, bill.Due-p.applied) // shown as what is left; nothing left cannot be paid
 		m.problem = Problem{Key: "kiosk.dues.part_here", Args: []any{"amount", p.applied, "date", p.at}}
 		if bill.Due == 0 {
-			m.problem = m.paidHere(bill.Bill)
+			m.problem = m.paidHere(&bill)
 		}
 	}
 	m.show(StepDues)
@@ -91,7 +91,7 @@ func (m *Machine) obstacle() Problem {
 	case b == nil:
 		return Problem{Key: "kiosk.error.wrong_step"}
 	case b.Due <= 0:
-		return m.paidHere(b.Bill)
+		return m.paidHere(b)
 	case b.Biller.CashMax > 0 && b.Due > b.Biller.CashMax:
 		return Problem{Key: "kiosk.dues.ceiling", Args: []any{"limit", b.Biller.CashMax}}
 	case !b.inNotes():
@@ -137,9 +137,26 @@ func (m *Machine) outOfService() Problem {
 	return Problem{}
 }
 
+// paidFor is what was taken for a bill, under whichever of its keys: with a renewed
+// pepper it has another, and is the same bill.
+func (m *Machine) paidFor(b *Bill) (all paidBill, yes bool) {
+	for _, key := range append([]event.BillKey{b.Bill}, b.Same...) {
+		p, found := m.paid[key]
+		if !found {
+			continue
+		}
+		applied := all.applied + p.applied
+		if !yes || p.index > all.index {
+			all = p
+		}
+		all.applied, yes = applied, true
+	}
+	return all, yes
+}
+
 // paidHere tells when and under which receipt the bill was paid at this kiosk.
-func (m *Machine) paidHere(bill event.BillKey) Problem {
-	p, yes := m.paid[bill]
+func (m *Machine) paidHere(b *Bill) Problem {
+	p, yes := m.paidFor(b)
 	if !yes {
 		return Problem{Key: "kiosk.dues.nothing"}
 	}

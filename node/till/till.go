@@ -40,6 +40,7 @@ type Bill struct {
 	Period  string // "2026-10"
 	Biller  Biller
 	Bill    event.BillKey
+	Same    []event.BillKey // its keys under the other valid peppers: it may have been paid by them
 	Account event.BillKey
 	Due     ledger.Paise
 	DueDay  uint32
