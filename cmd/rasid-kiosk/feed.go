@@ -164,7 +164,9 @@ func (f *feed) useObjects() {
 		}
 		set, err := f.store.Object(p.body.Object)
 		if errors.Is(err, store.ErrNoObject) {
-			still = append(still, p)
+			if !errors.Is(err, store.ErrErased) { // replaced by later ones
+				still = append(still, p)
+			}
 			continue
 		}
 		if err == nil {

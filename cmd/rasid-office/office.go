@@ -130,8 +130,7 @@ func (l *ledgers) announce(ctx context.Context) error {
 	return l.announceKeys(ctx)
 }
 
-// publish seals the dues and names the set in the authority log. The object is
-// durable before the entry that names it.
+// publish seals the dues and names the set in the authority log.
 func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
 	pepper := l.ring.Newest()
 	object, err := catalogue.Build(job.Biller, job.Dues, job.AsOf, pepper.Number, pepper.Secret, rand.Reader)
@@ -142,7 +141,7 @@ func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = l.write(ctx, l.authority, cert.StreamAuthority, &event.DuesPublished{
+	err = l.publishObject(ctx, &event.DuesPublished{
 		Biller: job.Biller.Code, Object: hash, Bytes: uint64(len(object)), AsOfMs: uint64(job.AsOf.UnixMilli()), Pepper: pepper.Number, Count: uint32(len(job.Dues)),
 	})
 	if err != nil {

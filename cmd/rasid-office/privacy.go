@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -66,12 +67,16 @@ func (l *ledgers) erase(ctx context.Context, job eraseJob) (string, error) {
 		}
 		body.Objects = append(body.Objects, found.Object)
 	}
-	slices.SortFunc(body.Objects, func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
+	sortHashes(body.Objects)
 	body.Objects = slices.Compact(body.Objects)
 	if err := l.write(ctx, l.authority, cert.StreamAuthority, body); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("Erased %d blobs here. Every machine erases its copy when the entry reaches it.", len(body.Objects)), nil
+}
+
+func sortHashes(list []ledger.Hash) {
+	slices.SortFunc(list, func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // rotateJob says which keys to renew.
@@ -135,11 +140,11 @@ func (l *ledgers) checkOutlived() error {
 // checkAge refuses to renew a pepper that is the newest for a short time only.
 func (l *ledgers) checkAge(now time.Time) error {
 	var since time.Time
-	err := l.eachAt(func(at ledger.Time, b event.Body) {
-		if p, ok := b.(*event.PepperRenewed); ok && p.Number == l.ring.Newest().Number {
+	err := l.eachSaid(func(at ledger.Time, b event.Body) {
+		if b.(*event.PepperRenewed).Number == l.ring.Newest().Number {
 			since = time.UnixMilli(int64(at.WallMs))
 		}
-	})
+	}, event.KindPepperRenewed)
 	if age := now.Sub(since); err == nil && !since.IsZero() && age < pepperLasts {
 		err = fmt.Errorf("pepper %d is %d days old: kiosks would no longer recognise bills paid under the one before it; wait until it is %d days old, or say --early after a revocation or a theft",
 			l.ring.Newest().Number, int(age.Hours()/24), int(pepperLasts.Hours()/24))
@@ -149,11 +154,6 @@ func (l *ledgers) checkAge(now time.Time) error {
 
 // each calls f for every entry of the authority log that this version knows.
 func (l *ledgers) each(f func(event.Body)) error {
-	return l.eachAt(func(_ ledger.Time, b event.Body) { f(b) })
-}
-
-// eachAt is each with the entries' times.
-func (l *ledgers) eachAt(f func(ledger.Time, event.Body)) error {
 	if l.authority.Size() == 0 {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (l *ledgers) eachAt(f func(ledger.Time, event.Body)) error {
 		}
 		body, err := event.Decode(e)
 		if err == nil {
-			f(e.Time, body)
+			f(body)
 		}
 		return err
 	})
@@ -213,27 +213,89 @@ func (l *ledgers) announceKeys(ctx context.Context) error {
 	return nil
 }
 
-// revoked returns the machines that any authority log held here has revoked: an
-// office that goes on under a later incarnation honours what was said before.
-func (l *ledgers) revoked() (map[[ed25519.PublicKeySize]byte]bool, error) {
-	gone := map[[ed25519.PublicKeySize]byte]bool{}
-	for _, info := range l.store.Logs() {
-		author := info.Opened.Author()
-		err := l.store.Scan(info.ID, 0, info.End.Size, store.Filter{Kinds: []ledger.Kind{event.KindMachineRevoked}}, func(index uint64, e ledger.Entry) error {
-			if !author.MayWrite(index, e.Kind) {
-				return nil // the books list it
-			}
+// eachSaid calls f for the entries of the kinds in every authority log held, the oldest
+// incarnation first: an office that goes on under a later one honours what was said
+// before.
+func (l *ledgers) eachSaid(f func(ledger.Time, event.Body), kinds ...ledger.Kind) error {
+	logs := slices.DeleteFunc(l.store.Logs(), func(i store.LogInfo) bool { return i.Opened.Author().Stream != cert.StreamAuthority })
+	slices.SortStableFunc(logs, func(a, b store.LogInfo) int { return cmp.Compare(a.Opened.Grant.Ordinal, b.Opened.Grant.Ordinal) })
+	for _, info := range logs {
+		err := l.store.Scan(info.ID, 0, info.End.Size, store.Filter{Kinds: kinds}, func(index uint64, e ledger.Entry) error {
 			body, err := event.Decode(e)
-			if r, ok := body.(*event.MachineRevoked); ok && err == nil {
-				gone[r.Machine] = true
+			if err == nil && info.Opened.Author().MayWrite(index, e.Kind) { // the books list what else there is
+				f(e.Time, body)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("couldn't look for revocations: %w", err)
+			return fmt.Errorf("couldn't read authority log %s: %w", info.ID, err)
 		}
 	}
-	return gone, nil
+	return nil
+}
+
+// revoked returns the machines that are revoked.
+func (l *ledgers) revoked() (map[[ed25519.PublicKeySize]byte]bool, error) {
+	gone := map[[ed25519.PublicKeySize]byte]bool{}
+	err := l.eachSaid(func(_ ledger.Time, b event.Body) { gone[b.(*event.MachineRevoked).Machine] = true }, event.KindMachineRevoked)
+	return gone, err
+}
+
+// superseded returns an entry that erases the objects which those published since have
+// replaced, nil when there are none: of each biller the newest duesKept sets stay, and
+// the newest peppersKept pepper sets. adds is what is about to be published.
+func (l *ledgers) superseded(adds event.Body) (*event.Erased, error) {
+	const duesKept, peppersKept = 3, 2
+	stay := map[string][]ledger.Hash{} // by biller, none for peppers; the oldest first
+	gone := map[ledger.Hash]bool{}
+	take := func(_ ledger.Time, b event.Body) {
+		switch b := b.(type) {
+		case *event.DuesPublished:
+			stay[b.Biller] = append(stay[b.Biller], b.Object)
+		case *event.PepperRenewed:
+			stay[""] = append(stay[""], b.Object)
+		case *event.Erased:
+			for _, h := range b.Objects {
+				gone[h] = true
+			}
+		}
+	}
+	if err := l.eachSaid(take, event.KindDuesPublished, event.KindPepperRenewed, event.KindErased); err != nil {
+		return nil, err
+	}
+	take(ledger.Time{}, adds)
+	body := &event.Erased{Why: "replaced by what was published since"}
+	for biller, objects := range stay {
+		keep := duesKept
+		if biller == "" {
+			keep = peppersKept
+		}
+		for _, h := range objects[:max(0, len(objects)-keep)] {
+			if !gone[h] {
+				body.Objects = append(body.Objects, h)
+			}
+		}
+	}
+	if len(body.Objects) == 0 {
+		return nil, nil
+	}
+	sortHashes(body.Objects)
+	body.Objects = body.Objects[:min(len(body.Objects), event.ErasedMax)] // the rest goes with the next
+	return body, nil
+}
+
+// publishObject names an object in the authority log and erases what it replaces. The
+// object is durable before the entry that names it.
+func (l *ledgers) publishObject(ctx context.Context, b event.Body) error {
+	bodies := []event.Body{b}
+	erased, err := l.superseded(b)
+	if err != nil {
+		return err
+	}
+	if erased != nil {
+		bodies = append(bodies, erased)
+	}
+	return l.write(ctx, l.authority, cert.StreamAuthority, bodies...)
 }
 
 // announcePepper seals the pepper to every machine of the fleet but the revoked ones.
@@ -260,5 +322,5 @@ func (l *ledgers) announcePepper(ctx context.Context, p fleet.Pepper) error {
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, l.authority, cert.StreamAuthority, &event.PepperRenewed{Number: p.Number, Object: h, Bytes: uint64(len(set))})
+	return l.publishObject(ctx, &event.PepperRenewed{Number: p.Number, Object: h, Bytes: uint64(len(set))})
 }

@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"rasid/ledger"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/object"
+	"rasid/ledger/store"
+	"rasid/node/catalogue"
 	"rasid/node/fleet"
 )
 
@@ -82,6 +85,63 @@ func (b bench) pepperSet() []byte {
 	set, err := b.store.Object(newest.Object)
 	b.do(err)
 	return set
+}
+
+// dues publishes dues of one consumer and returns the name of the set.
+func (b bench) dues(biller string) ledger.Hash {
+	b.t.Helper()
+	d := catalogue.DefaultDefinition().Biller
+	d.Code = biller
+	_, err := b.publish(b.t.Context(), duesJob{Biller: d, AsOf: time.Now(), Dues: []catalogue.Due{{Account: catalogue.DemoNumber, Name: "राम", Period: "2026-10", Due: 100_00}}})
+	b.do(err)
+	var newest ledger.Hash
+	b.do(b.each(func(body event.Body) {
+		if p, ok := body.(*event.DuesPublished); ok {
+			newest = p.Object
+		}
+	}))
+	return newest
+}
+
+// What later publications have replaced is erased, so that objects have a limit: three
+// dues sets of each biller stay, and two pepper sets.
+func TestReplacedObjectsAreErased(t *testing.T) {
+	b := newBench(t)
+	sets := map[string][]ledger.Hash{}
+	held := func(when string, list []ledger.Hash, want int) {
+		t.Helper()
+		for i, h := range list {
+			_, err := b.store.Object(h)
+			if kept := i >= len(list)-want; kept != (err == nil) || !kept && !errors.Is(err, store.ErrErased) {
+				t.Errorf("%s: set %d of %d: %v", when, i, len(list), err)
+			}
+		}
+	}
+	for i := range 6 {
+		for _, biller := range []string{"JVVNL", "AVVNL"} {
+			if i < 4 || biller == "JVVNL" {
+				sets[biller] = append(sets[biller], b.dues(biller))
+			}
+		}
+		held("after each publication", sets["JVVNL"], 3)
+		if i == 2 { // before anything is replaced
+			if c := b.store.ObjectCounts(); c.Held != 6 || c.Erased != 0 {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	held("the other biller", sets["AVVNL"], 3)
+	var peppers []ledger.Hash
+	for range 4 {
+		_, err := b.rotate(t.Context(), rotateJob{Pepper: true, Early: true})
+		b.do(err)
+		peppers = append(peppers, ledger.ObjectHash(b.pepperSet()))
+		sets["JVVNL"], sets["AVVNL"] = append(sets["JVVNL"], b.dues("JVVNL")), append(sets["AVVNL"], b.dues("AVVNL"))
+	}
+	held("pepper sets", peppers, 2)
+	if c := b.store.ObjectCounts(); c.Held != 3+3+2 || c.Missing != 0 || c.Named != 10+8+4 {
+		t.Errorf("%+v", c)
+	}
 }
 
 // A pepper is not renewed while bills paid under the one before it may still be listed.

@@ -6,8 +6,8 @@ import (
 	"rasid/ledger"
 )
 
-// erasedMax bounds the objects of one Erased.
-const erasedMax = 256
+// ErasedMax bounds the objects of one Erased.
+const ErasedMax = 256
 
 // reasonMaxBytes bounds why something was erased, rejected or written off.
 const reasonMaxBytes = 128
@@ -40,8 +40,8 @@ type Erased struct {
 // Kind returns KindErased.
 func (*Erased) Kind() ledger.Kind { return KindErased }
 func (b *Erased) check() error {
-	if len(b.Objects) == 0 || len(b.Objects) > erasedMax {
-		return bad("%d objects erased, want 1 to %d", len(b.Objects), erasedMax)
+	if len(b.Objects) == 0 || len(b.Objects) > ErasedMax {
+		return bad("%d objects erased, want 1 to %d", len(b.Objects), ErasedMax)
 	}
 	for i := 1; i < len(b.Objects); i++ {
 		if bytes.Compare(b.Objects[i][:], b.Objects[i-1][:]) <= 0 {
