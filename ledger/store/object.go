@@ -109,6 +109,34 @@ func (o *objects) follow(g growth) error {
 	return nil
 }
 
+// DropObject removes this node's own object if no held entry names it; named reports
+// that one does, and then nothing has changed. Nothing held is no error. It is gone
+// durably on return. The caller must not be committing an entry that names it.
+func (s *Store) DropObject(h ledger.Hash) (named bool, err error) {
+	if named, err = s.objects.drop(h); err != nil {
+		return named, fmt.Errorf("couldn't remove object %s: %w", h, err)
+	}
+	return named, nil
+}
+
+func (o *objects) drop(h ledger.Hash) (named bool, err error) {
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	switch state := o.state(h); {
+	case state.named:
+		return true, nil
+	case !state.kept:
+		return false, nil
+	}
+	if err := os.Remove(o.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	o.mu.Lock()
+	delete(o.kept, h)
+	o.mu.Unlock()
+	return false, syncDir(o.dir)
+}
+
 type objectState struct{ named, kept, erased bool }
 
 func (o *objects) state(h ledger.Hash) objectState {

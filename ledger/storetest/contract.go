@@ -41,6 +41,7 @@ func Test(t *testing.T, open Opener) {
 		{"objects", testObjects},
 		{"erased objects are gone and stay gone", testErased},
 		{"an own entry erases", testErasedByOwn},
+		{"an object that no entry names can be dropped", testDropped},
 		{"a run that erases as much as it can", testErasedMost},
 		{"updates", testUpdates},
 	}

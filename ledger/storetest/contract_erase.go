@@ -124,6 +124,33 @@ func testErasedByOwn(t *testing.T, n *node) {
 	n.gone(blob)
 }
 
+// testDropped: only what no entry names goes, and it goes for good.
+func testDropped(t *testing.T, n *node) {
+	n.begin()
+	named, bare := []byte("a blob of a sale with money"), []byte("a blob of a sale without money")
+	for _, object := range [][]byte{named, bare} {
+		must[ledger.Hash](t)(n.store.PutObject(t.Context(), object))
+	}
+	n.commit(must[ledger.Entry](t)(Blob(named)))
+	for range 2 { // the second time nothing is held
+		for _, object := range [][]byte{named, bare} {
+			if kept := must[bool](t)(n.store.DropObject(ledger.ObjectHash(object))); kept != bytes.Equal(object, named) {
+				t.Fatalf("%q is named: %v", object, kept)
+			}
+		}
+	}
+	n.stop()
+	n.start()
+	must[[]byte](t)(n.store.Object(ledger.ObjectHash(named)))
+	_, err := n.store.Object(ledger.ObjectHash(bare))
+	wantErr(t, err, store.ErrNoObject)
+	if _, err := os.Lstat(n.objectPath(bare)); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the dropped object's file: %v", err)
+	}
+	must[ledger.Hash](t)(n.store.PutObject(t.Context(), bare)) // it may come again
+	n.counts(store.ObjectCounts{Named: 1, Held: 1})
+}
+
 // testErasedMost: a run at its limits that erases as much as it can is stored.
 func testErasedMost(t *testing.T, n *node) {
 	n.begin()

@@ -117,7 +117,8 @@ func findByNumber(l Ledger, number string) (Sealed, error) {
 		if err != nil {
 			return Sealed{}, fmt.Errorf("receipt number %s: %w", number, err)
 		}
-		s, err := walk(l, log, sale, min(log.Size, sale+ledger.BatchMaxEntries), func(b *event.BlobSealed) bool { return b.Sale == sale })
+		// The blob is named by the batch of the sale's first money, before the paper or with it.
+		s, err := walk(l, log, sale, min(log.Size, index+ledger.BatchMaxEntries), func(b *event.BlobSealed) bool { return b.Sale == sale })
 		if err != nil {
 			return Sealed{}, fmt.Errorf("receipt number %s: %w", number, err)
 		}

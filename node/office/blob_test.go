@@ -77,18 +77,25 @@ func TestFindBlob(t *testing.T) {
 	paid := l.add(t, &event.PaymentCommitted{
 		Sale: second, Biller: "JVVNL", Bill: event.BillKey{2}, Due: 100_00, Tendered: 100_00, Applied: 100_00, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(4),
 	})
+	late := l.sale(t, 5, false)
+	for range 2 * ledger.BatchMaxEntries { // much happens before the money comes
+		l.add(t, &event.DeviceFault{Device: event.DevicePrinter, Fault: 1})
+	}
+	l.add(t, &event.NoteEscrowed{Sale: late, Value: 100_00})
+	doubt := l.add(t, &event.NoteUnresolved{Note: uint64(len(l.entries) - 1), Reason: event.DoubtNoEvidence})
+	l.add(t, &event.BlobSealed{Sale: late, Object: ledger.Hash{5}, Bytes: 120, Seal: 5})
 	none := l.sale(t, 3, false)
 	bare := l.add(t, &event.SlipIssued{Sale: none, Amount: 100_00, Notes: event.RefNotes(4)})
 	l.sale(t, 4, true) // the next sale's blob is not the one before's
 	other := l.add(t, &event.SaleEnded{Sale: none, Reason: event.EndSlip})
 
-	for what, want := range map[string]byte{claim: 1, slip: 1, paid: 2, " " + paid + " ": 2, ledger.Hash{1}.String(): 1, ledger.Hash{4}.String(): 4} {
+	for what, want := range map[string]byte{claim: 1, slip: 1, doubt: 5, paid: 2, " " + paid + " ": 2, ledger.Hash{1}.String(): 1, ledger.Hash{4}.String(): 4} {
 		got, err := FindBlob(l, what)
 		if err != nil || got.Object != (ledger.Hash{want}) || got.Bill != (event.BillKey{want}) || got.Seal != uint32(want) || got.Log != l.id || got.Slot != 147 {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
-	for what, want := range map[string]error{bare: ErrNoBlob, other: ErrNoBlob, ledger.Hash{5}.String(): ErrNoBlob, "147-2-1-0000-0": ledger.ErrMalformed, "x": ledger.ErrMalformed} {
+	for what, want := range map[string]error{bare: ErrNoBlob, other: ErrNoBlob, ledger.Hash{6}.String(): ErrNoBlob, "147-2-1-0000-0": ledger.ErrMalformed, "x": ledger.ErrMalformed} {
 		if got, err := FindBlob(l, what); !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v, want %v", what, got, err, want)
 		}

@@ -121,10 +121,15 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 		out.Draft = fixed(&event.AcceptorSeen{Serial: e.Identity.Serial, Counters: counters(e.Counters)})
 	}
 	if f := resolve(open, known, e); len(f) > 0 {
-		out.Draft = both(out.Draft, fixed(f...))
-		if _, stacked := f[0].(*event.NoteStacked); stacked {
+		settled := Out{Draft: fixed(f...)}
+		switch f[0].(type) {
+		case *event.NoteStacked:
+			settled = m.money(settled.Draft)
 			paid += open.value
+		case *event.NoteUnresolved:
+			settled = m.money(settled.Draft)
 		}
+		out = then(out, settled)
 	}
 	switch m.step {
 	case StepCash:
@@ -225,9 +230,9 @@ func (m *Machine) credited(e hardware.NoteCredited) Out {
 		return Out{Draft: fixed(orphan)}
 	}
 	if !agrees(e, n) {
-		return Out{Draft: fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan)}
+		return m.money(fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan))
 	}
-	out := Out{Draft: fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: rawOf(e)})}
+	out := m.money(fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: rawOf(e)}))
 	paid, _ := m.sale.stacked()
 	paid += n.value
 	if m.step != StepCash {

@@ -115,6 +115,12 @@ func (w *world) perform(out Out) error {
 	if out.Keep != nil {
 		w.kept[out.Keep.Bill] = *out.Keep
 	}
+	if n := out.Names; n != nil {
+		if _, ok := w.kept[n.Bill]; !ok {
+			return fmt.Errorf("sale %d is to name a blob that is not kept", n.Sale)
+		}
+		out.Draft = both(out.Draft, fixed(&event.BlobSealed{Sale: n.Sale, Object: ledger.Hash{1}, Bytes: 1, Seal: 1}))
+	}
 	var copies []*event.PrintIntent
 	if out.Draft != nil {
 		if err := w.hit(); err != nil {
@@ -340,7 +346,42 @@ func (w *world) balanced() error {
 	if cash := books.Balances["Assets:Cash:K1"]; sum != 0 || cash != w.dev.box || open != 0 {
 		return fmt.Errorf("books: cash %d, sum %d, unspent in ended sales %d; the box holds %d", cash, sum, open, w.dev.box)
 	}
-	return w.papersAreOnce()
+	return errors.Join(w.papersAreOnce(), w.blobsAreOnce())
+}
+
+// blobsAreOnce checks that a sale has its blob named once when there was money, or may
+// have been, and never when there was none.
+func (w *world) blobsAreOnce() error {
+	money, named := map[uint64]bool{}, map[uint64]int{}
+	sale := uint64(0)
+	for i, raw := range w.log {
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			return err
+		}
+		b, err := event.Decode(e)
+		if err != nil {
+			return err
+		}
+		switch b := b.(type) {
+		case *event.SaleOpened:
+			sale = uint64(i)
+		case *event.NoteStacked, *event.NoteUnresolved:
+			money[sale] = true
+		case *event.BlobSealed:
+			named[b.Sale]++
+		}
+	}
+	for sale := range money {
+		if named[sale] != 1 {
+			return fmt.Errorf("the blob of sale %d, which has money, is named %d times", sale, named[sale])
+		}
+		delete(named, sale)
+	}
+	if len(named) > 0 {
+		return fmt.Errorf("blobs of sales without money are named: %v", named)
+	}
+	return nil
 }
 
 // papersAreOnce checks that every payment, slip and claim has its first copy exactly once, and

@@ -37,6 +37,7 @@ type sale struct {
 	index    uint64
 	language event.Language
 	bill     *event.BillSelected
+	named    bool // an entry names its sealed blob
 	notes    []*note
 }
 
@@ -144,6 +145,10 @@ func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body even
 			return fmt.Errorf("entry %d selects a bill for sale %d, which is not open", index, b.Sale)
 		}
 		d.sale.bill = b
+	case *event.BlobSealed:
+		if d.sale != nil && b.Sale == d.sale.index {
+			d.sale.named = true
+		}
 	case *event.SaleEnded:
 		if d.sale == nil || b.Sale != d.sale.index {
 			return fmt.Errorf("entry %d ends sale %d, which is not open", index, b.Sale)

@@ -55,9 +55,13 @@ type Blob struct {
 }
 
 // Personal seals what is personal of a bill for the office, and keeps what opens it
-// here until some days after its papers are out. Keep is durable on return.
+// here until some days after its papers are out. Keep is durable on return. Forget
+// leaves nothing of a bill whose blob no entry names.
 type Personal interface {
-	Keep(ctx context.Context, b Bill) (Blob, error)
+	Keep(ctx context.Context, b Bill) error
+	// Blob is the sealed blob of a bill that was kept, and is durable; ok is false when
+	// it is lost.
+	Blob(event.BillKey) (b Blob, ok bool)
 	Get(event.BillKey) (Bill, bool)
 	Forget(event.BillKey) error
 	// Sweep forgets everything that is not needed any more.
@@ -246,18 +250,15 @@ func (t *Till) step(ctx context.Context, ev Event) error {
 // the personal data, commit, fold what was committed, show, and only then command.
 func (t *Till) perform(ctx context.Context, out Out) error {
 	if out.Keep != nil {
-		blob, err := t.cfg.Personal.Keep(ctx, *out.Keep)
-		if err != nil {
+		if err := t.cfg.Personal.Keep(ctx, *out.Keep); err != nil {
 			if ctx.Err() != nil {
 				return nil // nothing was committed: the sale has not begun
 			}
 			return fmt.Errorf("couldn't keep the bill's data: %w", err)
 		}
-		// The blob is durable: only now may an entry name it.
-		opens := out.Draft
-		out.Draft = func(sale uint64) []event.Body {
-			return append(opens(sale), &event.BlobSealed{Sale: sale, Object: blob.Object, Bytes: blob.Bytes, Seal: blob.SealKey})
-		}
+	}
+	if out.Names != nil {
+		out.Draft = both(out.Draft, t.name(*out.Names))
 	}
 	var copies []*event.PrintIntent
 	if out.Draft != nil {
@@ -274,6 +275,17 @@ func (t *Till) perform(ctx context.Context, out Out) error {
 		t.command(c)
 	}
 	return nil
+}
+
+// name drafts the entry that names the sealed blob of a sale. A blob that is lost keeps
+// no money from being written down.
+func (t *Till) name(n Naming) Draft {
+	blob, ok := t.cfg.Personal.Blob(n.Bill)
+	if !ok {
+		t.cfg.Log.Error("the sealed blob of a sale is lost: the office learns of its bill what the entries say", "sale", n.Sale)
+		return fixed()
+	}
+	return fixed(&event.BlobSealed{Sale: n.Sale, Object: blob.Object, Bytes: blob.Bytes, Seal: blob.SealKey})
 }
 
 // commit makes a draft durable and folds it. It returns the copies that are now

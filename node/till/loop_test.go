@@ -29,6 +29,7 @@ type stage struct {
 	log      [][]byte
 	failFrom int // length of the log at which commits fail, 0 for never
 	bill     Bill
+	lost     bool         // the sealed blob
 	logged   bytes.Buffer // by the till
 	ticks    chan time.Time
 	devices  chan hardware.AcceptorEvent
@@ -83,9 +84,12 @@ func (s *stage) Ask(subject uint64, copyNo uint32, _ time.Time) {
 
 func (s *stage) Look(number string) Looked { return Looked{Number: number, Bill: &s.bill} }
 
-func (s *stage) Keep(context.Context, Bill) (Blob, error) {
+func (s *stage) Keep(context.Context, Bill) error {
 	s.say("keep after %d entries", len(s.log))
-	return Blob{Object: ledger.Hash{0xb0}, Bytes: 120, SealKey: 3}, nil
+	return nil
+}
+func (s *stage) Blob(event.BillKey) (Blob, bool) {
+	return Blob{Object: ledger.Hash{0xb0}, Bytes: 120, SealKey: 3}, !s.lost
 }
 func (s *stage) Get(event.BillKey) (Bill, bool)       { return s.bill, true }
 func (s *stage) Sweep(func(event.BillKey) bool) error { return nil }
@@ -183,8 +187,8 @@ func TestOrderOfASale(t *testing.T) {
 		got = append(got, a)
 	}
 	want := []string{
-		"commit 1", "keep after 1 entries", "commit 3", "enable after 4 entries, showing step 4",
-		"commit 2", "stack after 6 entries, showing step 4", "commit 1", "enable after 7 entries, showing step 4",
+		"commit 1", "keep after 1 entries", "commit 2", "enable after 3 entries, showing step 4",
+		"commit 2", "stack after 5 entries, showing step 4", "commit 2", "enable after 7 entries, showing step 4",
 		"commit 2", "stack after 9 entries, showing step 4", "commit 1", "disable after 10 entries, showing step 6",
 		"commit 3", "print 10 copy 1 after 13 entries, showing step 7",
 		"commit 1", "forget",
@@ -192,12 +196,41 @@ func TestOrderOfASale(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("asked\n%q\nwant\n%q", got, want)
 	}
-	e, err := ledger.DecodeEntry(s.log[3])
+	if b := s.body(6); !reflect.DeepEqual(b, &event.BlobSealed{Sale: 1, Object: ledger.Hash{0xb0}, Bytes: 120, Seal: 3}) {
+		t.Errorf("with the first note comes %+v, want the entry that names the blob", b)
+	}
+}
+
+func (s *stage) body(index int) event.Body {
+	s.t.Helper()
+	e, err := ledger.DecodeEntry(s.log[index])
 	if err != nil {
+		s.t.Fatal(err)
+	}
+	b, err := event.Decode(e)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// A blob that is lost keeps no money from being written down.
+func TestLostBlobStopsNothing(t *testing.T) {
+	s := newStage(t)
+	s.lost = true
+	stop := s.run()
+	s.toCash()
+	s.devices <- hardware.NoteEscrowed{Channel: 6, ValuePaise: 500_00}
+	s.devices <- hardware.NoteCredited{Channel: 6, ValuePaise: 500_00}
+	s.settle()
+	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := event.Decode(e); err != nil || *b.(*event.BlobSealed) != (event.BlobSealed{Sale: 1, Object: ledger.Hash{0xb0}, Bytes: 120, Seal: 3}) {
-		t.Errorf("the sale's batch ends with %+v, %v, want the entry that names the blob", b, err)
+	if _, ok := s.body(len(s.log) - 1).(*event.NoteStacked); !ok {
+		t.Errorf("the log ends with %+v", s.body(len(s.log)-1))
+	}
+	if !strings.Contains(s.logged.String(), "blob of a sale is lost") {
+		t.Errorf("the log says %q", s.logged.String())
 	}
 }
 

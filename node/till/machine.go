@@ -177,9 +177,12 @@ func (m *Machine) touch() {
 
 // then adds what b wants done after what a wants done.
 func then(a, b Out) Out {
-	out := Out{Keep: a.Keep, Draft: a.Draft, Commands: append(a.Commands, b.Commands...)}
+	out := Out{Keep: a.Keep, Names: a.Names, Draft: a.Draft, Commands: append(a.Commands, b.Commands...)}
 	if b.Keep != nil {
 		out.Keep = b.Keep
+	}
+	if b.Names != nil {
+		out.Names = b.Names
 	}
 	if b.Draft != nil {
 		out.Draft = both(a.Draft, b.Draft)
@@ -329,5 +332,16 @@ func (m *Machine) patienceEnded() bool {
 func (m *Machine) giveUpOnAcceptor() Out {
 	n := m.sale.openNote()
 	m.acceptor.moving = false
-	return Out{Draft: fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtNoEvidence, Counters: n.counters})}
+	return m.money(fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtNoEvidence, Counters: n.counters}))
+}
+
+// money drafts what says that a note of the sale is in the box, or may be. The first such
+// entry comes with the one that names the sealed blob: a sale without money leaves
+// nothing personal behind, not even sealed.
+func (m *Machine) money(d Draft) Out {
+	out := Out{Draft: d}
+	if s := m.sale; s != nil && s.bill != nil && !s.named {
+		out.Names = &Naming{Sale: s.index, Bill: s.bill.Bill}
+	}
+	return out
 }

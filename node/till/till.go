@@ -167,11 +167,19 @@ type Draft func(first uint64) []event.Body
 
 // Out is what the machine wants done, in this order: keep Personal durably, commit
 // Draft, send every copy that the draft intends to print, and carry out Commands. Commands without a Draft are carried out at once.
-// Keep goes only with the Draft that opens the sale: the loop adds to it the entry that names the sealed blob.
+// Keep goes only with the Draft that opens the sale, and Names only with the one that has the first money of a sale: the loop adds
+// to that the entry which names the sealed blob.
 type Out struct {
 	Keep     *Bill
+	Names    *Naming
 	Draft    Draft
 	Commands []Command
+}
+
+// Naming is a sale whose sealed blob an entry is to name.
+type Naming struct {
+	Sale uint64
+	Bill event.BillKey
 }
 
 // Command is a word to a device or to the loop.

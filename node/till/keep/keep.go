@@ -1,7 +1,8 @@
 // Package keep seals what is personal of a bill for the office, before the sale is
 // durable, and holds on the kiosk's own disk what opens that blob here: its content
 // key, sealed under a key of the machine. Some days after the papers of the sale are
-// out it destroys that; from then on the office alone can open the blob. None of it
+// out it destroys that; from then on the office alone can open the blob. A blob that
+// no entry names, because no money came, goes with the sale. None of it
 // is in a log, and none of it is readable in a stolen data folder without the
 // machine's key.
 package keep
@@ -39,10 +40,12 @@ const (
 	doneMax = 10_000
 )
 
-// Objects is the store of blobs. PutObject is durable on return.
+// Objects is the store of blobs. PutObject and DropObject are durable on return;
+// DropObject leaves alone what an entry names.
 type Objects interface {
 	PutObject(ctx context.Context, b []byte) (ledger.Hash, error)
 	Object(h ledger.Hash) ([]byte, error)
+	DropObject(h ledger.Hash) (named bool, err error)
 }
 
 // Config is what a keeper needs. All fields are needed.
@@ -96,29 +99,56 @@ func (k *Keeper) path(bill event.BillKey) string {
 	return filepath.Join(k.cfg.Dir, hex.EncodeToString(bill[:]))
 }
 
-// Keep seals what is personal of the bill into a blob and keeps what opens it. Blob
-// and file are durable on return, the blob first.
-func (k *Keeper) Keep(ctx context.Context, b till.Bill) (till.Blob, error) {
-	to := k.cfg.SealTo()
-	blob, content, err := object.Seal(to, object.Purpose{Log: k.cfg.Log, Bill: b.Bill}, object.Personal{Number: b.Number, Name: b.Masked})
+// Keep seals what is personal of the bill into a blob and keeps what opens it. File and
+// blob are durable on return, the file first: whatever a power cut leaves, it knows of
+// every blob that no entry names.
+func (k *Keeper) Keep(ctx context.Context, b till.Bill) error {
+	blob, content, err := object.Seal(k.cfg.SealTo(), object.Purpose{Log: k.cfg.Log, Bill: b.Bill}, object.Personal{Number: b.Number, Name: b.Masked})
 	if err != nil {
-		return till.Blob{}, fmt.Errorf("couldn't seal a bill: %w", err)
-	}
-	hash, err := k.cfg.Objects.PutObject(ctx, blob)
-	if err != nil {
-		return till.Blob{}, fmt.Errorf("couldn't store a sealed bill: %w", err)
+		return fmt.Errorf("couldn't seal a bill: %w", err)
 	}
 	b.Number, b.Masked = "", ""
-	plain, err := json.Marshal(kept{Bill: b, Blob: hash, Content: content[:]})
+	plain, err := json.Marshal(kept{Bill: b, Blob: ledger.ObjectHash(blob), Content: content[:]})
 	if err != nil {
-		return till.Blob{}, fmt.Errorf("couldn't encode a bill: %w", err)
+		return fmt.Errorf("couldn't encode a bill: %w", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.write(k.path(b.Bill), k.aead.Seal(nil, nil, plain, b.Bill[:])); err != nil {
-		return till.Blob{}, fmt.Errorf("couldn't keep a bill: %w", err)
+	path := k.path(b.Bill)
+	// An earlier sale of the same bill may still need what was kept for its papers.
+	if err := k.mark(path, b.Bill); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't keep what was kept of a bill before: %w", err)
 	}
-	return till.Blob{Object: hash, Bytes: uint64(len(blob)), SealKey: to.Number}, nil
+	if err := k.write(path, k.aead.Seal(nil, nil, plain, b.Bill[:])); err != nil {
+		return fmt.Errorf("couldn't keep a bill: %w", err)
+	}
+	if _, err := k.cfg.Objects.PutObject(ctx, blob); err != nil {
+		err = fmt.Errorf("couldn't store a sealed bill: %w", err)
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// mark says in a file's name that nobody needs it from now on.
+func (k *Keeper) mark(from string, bill event.BillKey) error {
+	return os.Rename(from, k.path(bill)+"."+strconv.FormatInt(k.cfg.Now().UnixMilli(), 10))
+}
+
+// Blob is the sealed blob of a bill that is needed; ok is false when file or blob is gone
+// or does not open.
+func (k *Keeper) Blob(bill event.BillKey) (b till.Blob, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known, err := k.open(file{name: filepath.Base(k.path(bill)), bill: bill})
+	if err != nil {
+		return till.Blob{}, false
+	}
+	blob, err := k.cfg.Objects.Object(known.Blob)
+	if err != nil {
+		return till.Blob{}, false
+	}
+	to, err := object.SealedTo(blob)
+	return till.Blob{Object: known.Blob, Bytes: uint64(len(blob)), SealKey: to}, err == nil
 }
 
 func (k *Keeper) write(path string, b []byte) error {
@@ -167,26 +197,35 @@ func (k *Keeper) Get(bill event.BillKey) (till.Bill, bool) {
 	return b, err == nil
 }
 
-func (k *Keeper) read(f file) (till.Bill, error) {
+// open reads a file.
+func (k *Keeper) open(f file) (kept, error) {
+	var known kept
 	path := filepath.Join(k.cfg.Dir, f.name)
 	info, err := os.Stat(path)
 	if err != nil || info.Size() > sealedMax {
-		return till.Bill{}, errors.Join(err, fs.ErrInvalid)
+		return known, errors.Join(err, fs.ErrInvalid)
 	}
 	sealed, err := os.ReadFile(path)
 	if err != nil {
-		return till.Bill{}, err
+		return known, err
 	}
 	plain, err := k.aead.Open(nil, nil, sealed, f.bill[:])
 	if err != nil {
-		return till.Bill{}, err
+		return known, err
 	}
-	var known kept
 	if err := json.Unmarshal(plain, &known); err != nil {
-		return till.Bill{}, err
+		return known, err
 	}
 	if len(known.Content) != len(object.ContentKey{}) {
-		return till.Bill{}, fs.ErrInvalid
+		return known, fs.ErrInvalid
+	}
+	return known, nil
+}
+
+func (k *Keeper) read(f file) (till.Bill, error) {
+	known, err := k.open(f)
+	if err != nil {
+		return till.Bill{}, err
 	}
 	blob, err := k.cfg.Objects.Object(known.Blob)
 	if err != nil {
@@ -201,16 +240,43 @@ func (k *Keeper) read(f file) (till.Bill, error) {
 }
 
 // Forget says that nobody needs the bill any more: what opens it is destroyed when its
-// time is over. Nothing kept is no error.
+// time is over, and at once, with the blob, when no entry names that. Nothing kept is no
+// error.
 func (k *Keeper) Forget(bill event.BillKey) error {
-	return k.Sweep(func(b event.BillKey) bool { return b != bill })
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := file{name: filepath.Base(k.path(bill)), bill: bill}
+	if named, err := k.drop(f); err != nil {
+		return fmt.Errorf("couldn't forget a bill: %w", err)
+	} else if !named {
+		if err := os.Remove(filepath.Join(k.cfg.Dir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't forget a bill: %w", err)
+		}
+	}
+	return k.sweep(func(b event.BillKey) bool { return b != bill })
+}
+
+// drop removes the blob of a file, unless an entry names it. A file that does not open
+// has none that could be told.
+func (k *Keeper) drop(f file) (named bool, err error) {
+	known, err := k.open(f)
+	if err != nil {
+		return true, nil
+	}
+	return k.cfg.Objects.DropObject(known.Blob)
 }
 
 // Sweep forgets every bill that is not needed, what a power cut left half-written, and
-// destroys what opens those whose time is over.
+// destroys what opens those whose time is over, with the blobs that no entry names. It
+// is for a start: a journal that was cut short may have lost the entries that name a
+// blob, and neighbours may bring them again, so no blob goes before its time.
 func (k *Keeper) Sweep(needed func(event.BillKey) bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.sweep(needed)
+}
+
+func (k *Keeper) sweep(needed func(event.BillKey) bool) error {
 	files, err := k.files()
 	if err != nil {
 		return fmt.Errorf("couldn't look for kept bills: %w", err)
@@ -230,13 +296,17 @@ func (k *Keeper) Sweep(needed func(event.BillKey) bool) error {
 			}
 			if age < k.cfg.For && done <= doneMax {
 				if f.done.IsZero() || f.done.After(now) {
-					to := k.path(f.bill) + "." + strconv.FormatInt(now.UnixMilli(), 10)
-					if err := os.Rename(from, to); err != nil {
+					if err := k.mark(from, f.bill); err != nil {
 						return fmt.Errorf("couldn't mark a bill as forgotten: %w", err)
 					}
 					changed = true
 				}
 				continue
+			}
+		}
+		if !f.half {
+			if _, err := k.drop(f); err != nil {
+				return fmt.Errorf("couldn't forget a bill: %w", err)
 			}
 		}
 		if err := os.Remove(from); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -27,6 +27,7 @@ type world struct {
 	dir     string
 	now     time.Time
 	blobs   map[ledger.Hash][]byte
+	named   map[ledger.Hash]bool // by an entry
 	failing error
 	office  object.OpenKey
 }
@@ -37,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, dir: t.TempDir(), now: time.UnixMilli(1795500000000), blobs: map[ledger.Hash][]byte{}, office: office}
+	return &world{t: t, dir: t.TempDir(), now: time.UnixMilli(1795500000000), blobs: map[ledger.Hash][]byte{}, named: map[ledger.Hash]bool{}, office: office}
 }
 
 func (w *world) PutObject(_ context.Context, b []byte) (ledger.Hash, error) {
@@ -56,6 +57,13 @@ func (w *world) Object(h ledger.Hash) ([]byte, error) {
 	return b, nil
 }
 
+func (w *world) DropObject(h ledger.Hash) (bool, error) {
+	if !w.named[h] {
+		delete(w.blobs, h)
+	}
+	return w.named[h], nil
+}
+
 // open opens the keeper as after a restart.
 func (w *world) open(machine byte) *Keeper {
 	w.t.Helper()
@@ -69,12 +77,15 @@ func (w *world) open(machine byte) *Keeper {
 	return k
 }
 
+// keep keeps a bill; money comes, so that an entry names its blob.
 func (w *world) keep(k *Keeper, b till.Bill) till.Blob {
 	w.t.Helper()
-	blob, err := k.Keep(w.t.Context(), b)
-	if err != nil {
-		w.t.Fatal(err)
+	w.do(k.Keep(w.t.Context(), b))
+	blob, ok := k.Blob(b.Bill)
+	if !ok {
+		w.t.Fatal("what was kept has no blob")
 	}
+	w.named[blob.Object] = true
 	return blob
 }
 
@@ -146,11 +157,11 @@ func TestKeepFails(t *testing.T) {
 	w := newWorld(t)
 	k := w.open(1)
 	w.failing = errors.New("disk full")
-	if _, err := k.Keep(t.Context(), bill(7)); !errors.Is(err, w.failing) {
+	if err := k.Keep(t.Context(), bill(7)); !errors.Is(err, w.failing) {
 		t.Errorf("%v", err)
 	}
 	w.failing = nil
-	if _, err := k.Keep(t.Context(), till.Bill{Number: "a number with spaces"}); !errors.Is(err, ledger.ErrMalformed) {
+	if err := k.Keep(t.Context(), till.Bill{Number: "a number with spaces"}); !errors.Is(err, ledger.ErrMalformed) {
 		t.Errorf("%v", err)
 	}
 	if names := w.files(); len(names) != 0 {
@@ -223,5 +234,50 @@ func TestKeptAgain(t *testing.T) {
 	}
 	if names := w.files(); len(names) != 1 || slices.Contains(names, "07") {
 		t.Errorf("files %v", names)
+	}
+}
+
+// Of a sale without money nothing is left: neither what opens the blob nor the blob. What
+// was kept for an earlier sale of the same bill stays its time.
+func TestSaleWithoutMoneyLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	k := w.open(1)
+	b := bill(7)
+	paid := w.keep(k, b)
+	w.do(k.Keep(t.Context(), b)) // once more, before the paper of the first is out
+	w.do(k.Forget(b.Bill))
+	if len(w.blobs) != 1 || w.blobs[paid.Object] == nil || len(w.files()) != 1 {
+		t.Errorf("%d blobs, files %v", len(w.blobs), w.files())
+	}
+	if got, ok := k.Get(b.Bill); !ok || got.Number != b.Number {
+		t.Errorf("of the first sale: %v, %v", got, ok)
+	}
+	w.now = w.now.Add(72 * time.Hour)
+	w.do(k.Expire())
+	if names := w.files(); len(names) != 0 || len(w.blobs) != 1 {
+		t.Errorf("files %v, %d blobs", names, len(w.blobs))
+	}
+}
+
+// What a power cut left of a sale without money goes when its time is over: until then
+// neighbours may bring entries that name the blob.
+func TestUnnamedBlobGoesInTime(t *testing.T) {
+	w := newWorld(t)
+	b := bill(7)
+	w.do(w.open(1).Keep(t.Context(), b))
+	k := w.open(1)
+	w.do(k.Sweep(func(event.BillKey) bool { return false }))
+	w.now = w.now.Add(71 * time.Hour)
+	w.do(k.Expire())
+	if len(w.blobs) != 1 {
+		t.Error("the blob went before its time")
+	}
+	if _, ok := k.Blob(b.Bill); ok {
+		t.Error("a bill that nobody needs has a blob to name")
+	}
+	w.now = w.now.Add(time.Hour)
+	w.do(k.Expire())
+	if names := w.files(); len(names) != 0 || len(w.blobs) != 0 {
+		t.Errorf("files %v, %d blobs", names, len(w.blobs))
 	}
 }
