@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -17,8 +18,9 @@ import (
 	"rasid/node/fleet"
 )
 
-// A feed waits for an object that has not come, and not for one that is erased.
-func TestFeedWaits(t *testing.T) {
+// authority is the ledger of an office whose authority log holds the bodies.
+func authority(t *testing.T, bodies ...event.Body) (*store.Store, fleet.Identity) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "office")
 	id, err := fleet.Init(dir, fleet.Request{Name: "OFFICE"}, time.Now(), rand.Reader)
 	if err != nil {
@@ -36,18 +38,11 @@ func TestFeedWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	_, err = w.Commit(ctx, func(uint64) (entries []ledger.Entry, err error) {
-		for _, b := range []event.Body{
-			fleet.Opening(id, key, book.Rules1()),
-			&event.DuesPublished{Biller: "A", Object: ledger.Hash{1}, Bytes: 1, Pepper: 1, Count: 1},
-			&event.DuesPublished{Biller: "A", Object: ledger.Hash{2}, Bytes: 1, Pepper: 1, Count: 1},
-			&event.PepperRenewed{Number: 2, Object: ledger.Hash{3}, Bytes: 1},
-			&event.DuesPublished{Biller: "A", Object: ledger.Hash{4}, Bytes: 1, Pepper: 2, Count: 1},
-			&event.Erased{Objects: []ledger.Hash{{1}}, Why: "replaced"},
-		} {
+		for _, b := range append([]event.Body{fleet.Opening(id, key, book.Rules1())}, bodies...) {
 			e, err := event.New(ledger.Time{}, b)
 			if err != nil {
 				return nil, err
@@ -59,6 +54,24 @@ func TestFeedWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-ended, s.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, id
+}
+
+// A feed waits for an object that has not come, and not for one that is erased.
+func TestFeedWaits(t *testing.T) {
+	s, id := authority(t,
+		&event.DuesPublished{Biller: "A", Object: ledger.Hash{1}, Bytes: 1, Pepper: 1, Count: 1},
+		&event.DuesPublished{Biller: "A", Object: ledger.Hash{2}, Bytes: 1, Pepper: 1, Count: 1},
+		&event.PepperRenewed{Number: 2, Object: ledger.Hash{3}, Bytes: 1},
+		&event.DuesPublished{Biller: "A", Object: ledger.Hash{4}, Bytes: 1, Pepper: 2, Count: 1},
+		&event.Erased{Objects: []ledger.Hash{{1}}, Why: "replaced"},
+	)
 	log, ring := slog.New(slog.DiscardHandler), id.Ring()
 	f := newFeed(s, catalogue.New(ring.Pepper, log), ring, id.Machine, ledger.LogID{}, log)
 	if err := f.read(); err != nil {
@@ -72,12 +85,5 @@ func TestFeedWaits(t *testing.T) {
 	}
 	if len(waits) != 2 || waits[0] != (ledger.Hash{2}) || waits[1] != (ledger.Hash{4}) || len(f.peppers) != 1 {
 		t.Errorf("it waits for the sets %v and %d pepper sets", waits, len(f.peppers))
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -171,16 +171,19 @@ func (l *ledgers) export(dir string) (string, error) {
 
 // source gathers a log's checkpoints and the objects that its entries name.
 func (l *ledgers) source(info store.LogInfo, objects map[ledger.Hash][]byte) (audit.LogSource, error) {
+	// A log that grows meanwhile may no longer have the checkpoint at which it was seen to
+	// end: it is exported up to the next.
+	end := uint64(0)
 	src := audit.LogSource{ID: info.ID, Opened: info.Opened, Each: func(f func(uint64, []byte) error) error {
-		return l.store.Range(info.ID, 0, info.End.Size, f)
+		return l.store.Range(info.ID, 0, end, f)
 	}}
-	for at := uint64(0); at < info.End.Size; {
-		c, err := l.store.Covering(ledger.Position{Log: info.ID, Index: at})
+	for end < info.End.Size {
+		c, err := l.store.Covering(ledger.Position{Log: info.ID, Index: end})
 		if err != nil {
 			return src, err
 		}
 		src.Checkpoints = append(src.Checkpoints, c)
-		at = c.Size
+		end = c.Size
 	}
 	err := src.Each(func(_ uint64, raw []byte) error {
 		e, err := ledger.DecodeEntry(raw)

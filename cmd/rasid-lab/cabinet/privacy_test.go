@@ -21,6 +21,7 @@ import (
 	"rasid/ledger"
 	"rasid/ledger/event"
 	"rasid/node/fleet"
+	"rasid/node/lang"
 )
 
 // testCard is a card number that some test may hand in; none ever should be kept.
@@ -153,6 +154,15 @@ func TestBlobIsOpenedAndErased(t *testing.T) {
 	noCore(t, c.office.Pid())
 	p := at(t, k)
 	p.untilOpen()
+	p.toCash(DemoNumber)
+	if n := blobsHeld(t, k.Dir); n != 1 {
+		t.Errorf("%d blobs while a sale is open", n)
+	}
+	p.press("do", "cancel")
+	p.until(hindi("kiosk.attract.touch"))
+	if n := blobsHeld(t, k.Dir); n != 0 {
+		t.Errorf("%d blobs after a sale without money", n)
+	}
 	p.pay()
 	p.until(hindi("kiosk.print.printed"))
 	officeShows(t, c, "₹1,300.00")
@@ -191,8 +201,9 @@ func TestBlobIsOpenedAndErased(t *testing.T) {
 	renewKeys(t, c, k)
 }
 
-// renewKeys renews both keys; the next sale at the kiosk is sealed to the new seal key
-// and its bill named under the new pepper.
+// renewKeys renews both keys; the bill that was paid before is recognised all the same.
+// The next sale at the kiosk is sealed to the new seal key and its bill named under the
+// new pepper.
 func renewKeys(t *testing.T, c *Cabinet, k *Kiosk) {
 	t.Helper()
 	c.officeTool(t, "keys", "rotate", "--pepper", "--seal")
@@ -207,19 +218,30 @@ func renewKeys(t *testing.T, c *Cabinet, k *Kiosk) {
 	if _, err := c.office.Start(t.Context(), "office"); err != nil {
 		t.Fatal(err)
 	}
-	c.officeTool(t, "dues", "publish", filepath.Join(c.cfg.Dir, "jvvnl-2026-10.csv"))
-	physically(t, "the renewed dues are at the kiosk", func() bool {
-		files, err := filepath.Glob(filepath.Join(k.Dir, "data", "objects", "*[0-9a-f]"))
-		whole := slices.DeleteFunc(files, func(f string) bool { return strings.Contains(filepath.Base(f), ".") })
-		return err == nil && len(whole) == 3 // two dues sets, one pepper set
-	})
-	k.Process.Kill()
-	if err := k.Start(t.Context()); err != nil {
+	dues := filepath.Join(c.cfg.Dir, "jvvnl-2026-10.csv")
+	c.officeTool(t, "dues", "publish", dues)
+	p := restartWithObjects(t, k, 3) // two dues sets, one pepper set
+	p.press("do", "language", "value", "hi")
+	p.press("do", "service", "value", "1")
+	paid := strings.Split(lang.T(lang.Hindi, "kiosk.dues.paid_here", "date", "|", "receipt", "|"), "|")[1]
+	if page := p.press("do", "look", "number", DemoNumber); !strings.Contains(page, paid) {
+		t.Errorf("a bill that was paid under the pepper before is not known as paid:\n%s", page)
+	}
+	if page := p.press("do", "confirm"); strings.Contains(page, `id="inserted"`) {
+		t.Error("a bill that was paid under the pepper before is taken money for")
+	}
+	p.press("do", "cancel")
+	rows, err := os.ReadFile(dues)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p := at(t, k)
-	p.untilOpen()
-	p.pay() // under the old pepper this bill was paid, and would be refused
+	next := filepath.Join(t.TempDir(), "jvvnl-2026-11.csv")
+	if err := os.WriteFile(next, bytes.ReplaceAll(rows, []byte("2026-10"), []byte("2026-11")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.officeTool(t, "dues", "publish", next)
+	p = restartWithObjects(t, k, 4)
+	p.pay()
 	p.until(hindi("kiosk.print.printed"))
 	seals, bills := map[uint32]bool{}, map[event.BillKey]bool{}
 	physically(t, "both sales are at the office", func() bool {
@@ -242,6 +264,24 @@ func renewKeys(t *testing.T, c *Cabinet, k *Kiosk) {
 			t.Errorf("the blob of %s shows %q, %v", sheet.Name, shown, err)
 		}
 	}
+}
+
+// restartWithObjects starts the kiosk again when it holds so many objects beside blobs
+// that are erased.
+func restartWithObjects(t *testing.T, k *Kiosk, want int) *citizen {
+	t.Helper()
+	physically(t, "the renewed dues are at the kiosk", func() bool {
+		files, err := filepath.Glob(filepath.Join(k.Dir, "data", "objects", "*[0-9a-f]"))
+		whole := slices.DeleteFunc(files, func(f string) bool { return strings.Contains(filepath.Base(f), ".") })
+		return err == nil && len(whole) == want
+	})
+	k.Process.Kill()
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := at(t, k)
+	p.untilOpen()
+	return p
 }
 
 // TestAbortLeavesNoCore: a kiosk that is aborted in the middle of a sale leaves neither a
