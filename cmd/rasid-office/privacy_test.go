@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"rasid/ledger"
+	"rasid/ledger/book"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/object"
 	"rasid/ledger/store"
+	"rasid/ledger/storetest"
 	"rasid/node/catalogue"
 	"rasid/node/fleet"
 )
@@ -62,15 +64,70 @@ func (b bench) do(err error) {
 	}
 }
 
-// enrol makes a kiosk and returns its machine key.
-func (b bench) enrol(name string) ed25519.PrivateKey {
+// enrol makes a kiosk.
+func (b bench) enrol(name string) fleet.Identity {
 	b.t.Helper()
 	out := filepath.Join(b.t.TempDir(), name)
 	_, err := fleet.Enrol(b.dir, out, fleet.Request{Name: name}, time.Now(), rand.Reader)
 	b.do(err)
 	id, err := fleet.Load(out)
 	b.do(err)
-	return id.Machine
+	return id
+}
+
+// kiosk is a kiosk's log, written in memory, of which the office holds what is brought.
+type kiosk struct {
+	*storetest.Author
+	b bench
+}
+
+func (b bench) kiosk(name string) kiosk {
+	b.t.Helper()
+	id := b.enrol(name)
+	key, err := id.OpenLogKey(cert.StreamMain, rand.Reader)
+	b.do(err)
+	a, err := storetest.NewAuthor(storetest.Machine{Key: id.Machine, LogKey: key.Key, Opened: fleet.Opening(id, key, book.Rules1())})
+	b.do(err)
+	k := kiosk{a, b}
+	k.bring(a.Runs[0])
+	return k
+}
+
+func (k kiosk) bring(r ledger.Run) {
+	k.b.t.Helper()
+	got, err := k.b.store.Ingest(k.b.t.Context(), []ledger.Run{r})
+	k.b.do(err)
+	k.b.do(got[0].Err)
+}
+
+// write lets the kiosk write bodies and the office hear of them.
+func (k kiosk) write(bodies ...event.Body) {
+	k.b.t.Helper()
+	var entries []ledger.Entry
+	for _, body := range bodies {
+		e, err := event.New(ledger.Time{WallMs: uint64(time.Now().UnixMilli())}, body)
+		k.b.do(err)
+		entries = append(entries, e)
+	}
+	run, err := k.Author.Write(entries...)
+	k.b.do(err)
+	k.bring(run)
+}
+
+// A log that grows while it is exported ends at a checkpoint that is still kept.
+func TestExportOfALogThatGrows(t *testing.T) {
+	b := newBench(t)
+	k := b.kiosk("K-1")
+	k.write(&event.SoftwareStarted{Version: "v"})
+	seen, _ := b.store.Log(k.ID())
+	k.write(&event.SoftwareStarted{Version: "v"}) // the checkpoint before is thinned out
+	src, err := b.source(seen, map[ledger.Hash][]byte{})
+	b.do(err)
+	n := 0
+	b.do(src.Each(func(uint64, []byte) error { n++; return nil }))
+	if end := src.Checkpoints[len(src.Checkpoints)-1].Size; n != int(end) || n < int(seen.End.Size) {
+		t.Errorf("%d entries under a checkpoint of %d", n, end)
+	}
 }
 
 // pepperSet is the set that the authority log names last.
@@ -164,7 +221,7 @@ func TestYoungPepperStays(t *testing.T) {
 // A revoked machine gets no further pepper; all others do.
 func TestRevokedMachineGetsNoPepper(t *testing.T) {
 	b := newBench(t)
-	stays, goes := b.enrol("K-1"), b.enrol("K-2")
+	stays, goes := b.enrol("K-1").Machine, b.enrol("K-2").Machine
 	b.do(b.announce(t.Context()))
 	rotate := func() []byte {
 		_, err := b.rotate(t.Context(), rotateJob{Pepper: true, Early: true})
