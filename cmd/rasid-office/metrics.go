@@ -12,7 +12,8 @@ import (
 // kiosksShownMax bounds the kiosks that metrics name one by one; sums count all.
 const kiosksShownMax = 5000
 
-// The metrics of the office. The label slot is a kiosk's number in the fleet, and none
+// The metrics of the office. The label slot is a kiosk's number in the fleet, reason is
+// why the books ask (package book), and none
 // says anything of a citizen. A kiosk that was never heard of has no age.
 var (
 	kiosks        = describe("office_kiosks", "Kiosks known.")
@@ -21,6 +22,8 @@ var (
 	paymentsPaise = describe("office_payments_paise_total", "Money tendered in payments and credit slips held, in paise.")
 	boxesPaise    = describe("office_cash_box_paise", "Money in all cash boxes, in paise.")
 	questions     = describe("office_questions_open", "Open questions.")
+	asked         = describe("office_questions_by_reason", "Open questions of one reason.", "reason")
+	atStake       = describe("office_questions_paise", "Money at stake in the open questions of one reason, in paise.", "reason")
 	heardAge      = describe("office_kiosk_heard_age_seconds", "Time since the kiosk's log last grew here.", "slot")
 	boxPaise      = describe("office_kiosk_cash_box_paise", "Money in the kiosk's cash box, in paise.", "slot")
 	connected     = describe("office_kiosk_connected", "1 when the kiosk itself is connected.", "slot")
@@ -39,7 +42,7 @@ type officeMetrics struct {
 
 // Describe names every metric that Collect may give.
 func (officeMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{kiosks, kiosksLeftOut, payments, paymentsPaise, boxesPaise, questions, heardAge, boxPaise, connected, faulty} {
+	for _, d := range []*prometheus.Desc{kiosks, kiosksLeftOut, payments, paymentsPaise, boxesPaise, questions, asked, atStake, heardAge, boxPaise, connected, faulty} {
 		out <- d
 	}
 }
@@ -58,6 +61,10 @@ func (o officeMetrics) Collect(out chan<- prometheus.Metric) {
 	gauge(kiosks, float64(len(s.Kiosks)))
 	gauge(boxesPaise, float64(s.InBoxes))
 	gauge(questions, float64(s.Questions))
+	for _, a := range s.Asked {
+		gauge(asked, float64(a.Count), string(a.Reason))
+		gauge(atStake, float64(a.Amount), string(a.Reason))
+	}
 	shown := s.Kiosks[:min(len(s.Kiosks), kiosksShownMax)]
 	gauge(kiosksLeftOut, float64(len(s.Kiosks)-len(shown)))
 	for _, k := range shown {

@@ -12,7 +12,7 @@ import (
 
 func TestMetricsOfTheOffice(t *testing.T) {
 	now := time.Unix(1_795_600_000, 0)
-	s := view.Snapshot{Count: 4, Total: 1800_00, InBoxes: 1800_00, Questions: 1, Kiosks: []view.Kiosk{
+	s := view.Snapshot{Count: 4, Total: 1800_00, InBoxes: 1800_00, Questions: 1, Asked: []view.Asked{{Reason: "slip-open", Count: 1, Amount: 500_00}}, Kiosks: []view.Kiosk{
 		{Slot: 7, InBox: 1800_00, EverHeard: true, Heard: view.Heard{At: now.Add(-time.Hour)}, Fault: "printer-jam"}, {Slot: 8, Connected: true},
 	}}
 	o := officeMetrics{snapshot: func() view.Snapshot { return s }, now: func() time.Time { return now }}
@@ -50,9 +50,15 @@ office_payments_paise_total 180000
 # HELP office_payments_total Payments and credit slips held.
 # TYPE office_payments_total counter
 office_payments_total 4
+# HELP office_questions_by_reason Open questions of one reason.
+# TYPE office_questions_by_reason gauge
+office_questions_by_reason{reason="slip-open"} 1
 # HELP office_questions_open Open questions.
 # TYPE office_questions_open gauge
 office_questions_open 1
+# HELP office_questions_paise Money at stake in the open questions of one reason, in paise.
+# TYPE office_questions_paise gauge
+office_questions_paise{reason="slip-open"} 50000
 `
 	if err := testutil.CollectAndCompare(o, strings.NewReader(want)); err != nil {
 		t.Error(err)

@@ -18,6 +18,7 @@ import (
 
 	"rasid/hardware/paper/fonts"
 	"rasid/ledger"
+	"rasid/ledger/book"
 	"rasid/ledger/store"
 	"rasid/node"
 	view "rasid/node/office"
@@ -76,7 +77,7 @@ func (o *office) make(ctx context.Context) (err error) {
 		return err
 	}
 	o.hearing = newHearing(filepath.Join(o.s.Dir, "heard.json"), o.host, o.store, o.log)
-	o.view = view.NewView(viewLedger{o.store}, o.hearing, o.log)
+	o.view = view.NewView(viewLedger{o.store}, o.hearing, book.NewKeeper(o.id.Fleet), o.log)
 	o.page, err = console.New(console.Config{
 		Fleet: o.id.Name, View: o.view, Now: time.Now, Log: o.log, Beat: 15 * time.Second, FrameAncestors: o.s.Frame,
 		Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold},
@@ -143,6 +144,21 @@ func (v viewLedger) Logs() []view.LogInfo {
 	var out []view.LogInfo
 	for _, l := range v.Store.Logs() {
 		out = append(out, view.LogInfo{ID: l.ID, Opened: l.Opened, Size: l.End.Size})
+	}
+	return out
+}
+
+// Books are all branches of all logs: where a log has forked, both count until somebody
+// decides.
+func (v viewLedger) Books() []book.Log {
+	var out []book.Log
+	for _, l := range v.Store.Logs() {
+		for _, b := range v.Store.Branches(l.ID) {
+			end := b.End().Size
+			out = append(out, book.LogOf(l.ID, l.Opened, func(from uint64, f func(index uint64, entry []byte) error) error {
+				return b.Range(from, max(from, end), f)
+			}))
+		}
 	}
 	return out
 }

@@ -60,6 +60,9 @@ type Question struct {
 	Entry  string          `json:"entry"`
 	Reason Reason          `json:"reason"`
 	Amount ledger.Paise    `json:"paise"` // at stake, 0 if not known
+	WallMs uint64          `json:"-"`     // of the entry
+	Slot   uint32          `json:"-"`     // of the machine that wrote it
+	Office bool            `json:"-"`     // an office wrote it, else a kiosk
 }
 
 // Reason says what is asked.

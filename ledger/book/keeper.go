@@ -27,6 +27,7 @@ type Keeper struct {
 	dirty    map[*component]bool
 	papers   []*node // placed
 	all      map[*component]bool
+	asking   map[*component]bool // those with open questions
 	balances map[string]ledger.Paise
 }
 
@@ -43,7 +44,7 @@ func NewKeeper(fleet ed25519.PublicKey) *Keeper { return newKeeper(fleet, knownR
 func newKeeper(fleet ed25519.PublicKey, rules []ruleSet) *Keeper {
 	return &Keeper{
 		fleet: fleet, rules: rules, keys: map[ledger.LogID]ed25519.PublicKey{}, logs: map[identity]*group{}, names: map[string]int{}, ids: map[ledger.LogID]int{}, trust: newTrust(),
-		byRef: map[event.Ref]*component{}, byPool: map[pool]*component{}, dirty: map[*component]bool{}, all: map[*component]bool{}, balances: map[string]ledger.Paise{},
+		byRef: map[event.Ref]*component{}, byPool: map[pool]*component{}, dirty: map[*component]bool{}, all: map[*component]bool{}, asking: map[*component]bool{}, balances: map[string]ledger.Paise{},
 	}
 }
 
@@ -217,6 +218,7 @@ func (k *Keeper) forget(c *component) {
 	k.mustSubtract(c.out.transactions)
 	c.out = settled{}
 	delete(k.all, c)
+	delete(k.asking, c)
 	delete(k.dirty, c)
 }
 
@@ -259,6 +261,9 @@ func (k *Keeper) settle() error {
 			latest = max(latest, n.rules)
 		}
 		c.out = k.rules[latest].settle(c.nodes)
+		if delete(k.asking, c); len(c.out.questions) > 0 {
+			k.asking[c] = true
+		}
 		if err := k.sum(c.out.transactions); err != nil {
 			return err
 		}
@@ -296,7 +301,8 @@ func (k *Keeper) mustSubtract(list []Transaction) {
 // Balance is what an account holds now.
 func (k *Keeper) Balance(account string) ledger.Paise { return k.balances[account] }
 
-// Questions are the open questions now, in their one order.
+// Questions are the open questions now, in their one order. It costs what is open, not
+// what is held.
 func (k *Keeper) Questions() []Question {
 	var list []Question
 	for _, g := range k.logs {
@@ -305,7 +311,7 @@ func (k *Keeper) Questions() []Question {
 			list = append(list, f.question)
 		}
 	}
-	for c := range k.all {
+	for c := range k.asking {
 		list = append(list, c.out.questions...)
 	}
 	sortQuestions(list)

@@ -14,6 +14,8 @@ import (
 // source is what names the entries of one branch of one log.
 type source struct {
 	id      ledger.LogID
+	slot    uint32
+	office  bool
 	machine string // "K7", or "O1" for an office
 	prefix  string // "K7-1": slot and incarnation; of an office "O1-16-1", with the stream
 	scope   string // what tells two branches or two logs of one prefix apart
@@ -27,8 +29,8 @@ func (a *identity) prefix() string {
 }
 
 func newSource(of *identity, twice bool) *source {
-	s := &source{id: of.id, machine: fmt.Sprintf("O%d", of.slot), prefix: of.prefix()}
-	if of.author.Role == cert.RoleKiosk {
+	s := &source{id: of.id, slot: of.slot, office: of.author.Role != cert.RoleKiosk, machine: fmt.Sprintf("O%d", of.slot), prefix: of.prefix()}
+	if !s.office {
 		s.machine = fmt.Sprintf("K%d", of.slot)
 	}
 	if twice {

@@ -179,7 +179,7 @@ func (r *reader) ask(at *entryAt, why Reason, amount ledger.Paise) {
 }
 
 func (r *reader) question(at *entryAt, why Reason, amount ledger.Paise) Question {
-	return Question{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Reason: why, Amount: amount}
+	return Question{At: ledger.Position{Log: r.src.id, Index: at.index}, Entry: r.src.name(at.index, at.leaf), Reason: why, Amount: amount, WallMs: at.entry.Time.WallMs, Slot: r.src.slot, Office: r.src.office}
 }
 
 func (r *reader) post(at *entryAt, postings ...Posting) {

@@ -98,7 +98,7 @@ func (s *settler) index() {
 }
 
 func (s *settler) ask(n *node, why Reason, amount ledger.Paise) {
-	s.out.questions = append(s.out.questions, Question{At: n.at, Entry: n.name(), Reason: why, Amount: amount})
+	s.out.questions = append(s.out.questions, Question{At: n.at, Entry: n.name(), Reason: why, Amount: amount, WallMs: n.wall, Slot: n.src.slot, Office: n.src.office})
 }
 
 // post leaves out lines of nothing.

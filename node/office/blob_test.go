@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rasid/ledger"
+	"rasid/ledger/book"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/receipt"
@@ -33,6 +34,8 @@ func (l *logs) Range(id ledger.LogID, from, to uint64, f func(uint64, []byte) er
 	}
 	return nil
 }
+
+func (l *logs) Books() []book.Log { return nil }
 
 func (l *logs) Updates() (<-chan struct{}, func()) { return nil, func() {} }
 

@@ -10,7 +10,7 @@ import (
 // The page names what is out of order at a kiosk, acceptor and printer apart, until it
 // is over.
 func TestOpenFaultsAreNamed(t *testing.T) {
-	v := NewView(nil, silent{}, nil)
+	v := NewView(nil, silent{}, nil, nil)
 	m := v.machine(7)
 	for _, c := range []struct {
 		say  event.DeviceFault

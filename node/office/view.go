@@ -1,5 +1,5 @@
 // Package office shows what the office holds: payments, what is in each kiosk's
-// box, and when and by which way it last heard of each. It is a view in memory,
+// box, when and by which way it last heard of each, and what the books ask. It is a view in memory,
 // folded from the entries and rebuilt at every start; nothing in it is a source.
 package office
 
@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"sync"
 	"time"
 
 	"rasid/ledger"
+	"rasid/ledger/book"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/receipt"
@@ -28,9 +30,11 @@ type LogInfo struct {
 	Size   uint64
 }
 
-// Ledger is the office's store. Range calls f for durable entries only, in order.
+// Ledger is the office's store. Range calls f for durable entries only, in order. Books
+// are the logs with all their branches, as the books need them.
 type Ledger interface {
 	Logs() []LogInfo
+	Books() []book.Log
 	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
 	Updates() (<-chan struct{}, func())
 }
@@ -87,7 +91,9 @@ type Snapshot struct {
 	Count     int       // of all payments and slips
 	Total     ledger.Paise
 	InBoxes   ledger.Paise
-	Questions int
+	Questions int        // how many are open
+	Asked     []Asked    // of each reason with open questions, the most urgent first
+	Open      []Question // the most urgent first, of those the oldest; at most questionsMax
 }
 
 // View is the actor that folds the ledger.
@@ -95,6 +101,7 @@ type View struct {
 	ledger  Ledger
 	network Network
 	log     *slog.Logger
+	books   *book.Keeper // owned by Run
 
 	mu       sync.Mutex
 	logs     map[ledger.LogID]*fold // guarded by mu
@@ -102,6 +109,9 @@ type View struct {
 	payments []Payment              // guarded by mu, oldest first
 	count    int                    // guarded by mu
 	total    ledger.Paise           // guarded by mu
+	open     []book.Question        // guarded by mu
+	asked    []Asked                // guarded by mu
+	askedOf  map[uint32]int         // guarded by mu: open questions by slot
 	version  uint64                 // guarded by mu
 	changed  chan struct{}          // guarded by mu: closed at the next change
 }
@@ -113,7 +123,6 @@ type machine struct {
 	notes       map[ledger.Paise]int
 	payments    int
 	taken       ledger.Paise
-	questions   int
 	lastMs      uint64
 	faults      map[event.DeviceFault]bool // open ones, by device and number
 	log         ledger.LogID
@@ -129,9 +138,9 @@ type fold struct {
 	escrow map[uint64]ledger.Paise
 }
 
-// NewView returns an empty view that does nothing until Run.
-func NewView(l Ledger, n Network, log *slog.Logger) *View {
-	return &View{ledger: l, network: n, log: log, logs: map[ledger.LogID]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
+// NewView returns an empty view that does nothing until Run, which keeps the books.
+func NewView(l Ledger, n Network, books *book.Keeper, log *slog.Logger) *View {
+	return &View{ledger: l, network: n, books: books, log: log, logs: map[ledger.LogID]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
 }
 
 // Run follows the ledger until ctx ends.
@@ -140,6 +149,9 @@ func (v *View) Run(ctx context.Context) error {
 	defer cancel()
 	for {
 		if err := v.refresh(); err != nil {
+			return err
+		}
+		if err := v.ask(); err != nil {
 			return err
 		}
 		select {
@@ -153,7 +165,7 @@ func (v *View) Run(ctx context.Context) error {
 func (v *View) refresh() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	before := v.version
+	grew := false
 	for _, l := range v.ledger.Logs() {
 		f := v.logs[l.ID]
 		if f == nil {
@@ -171,13 +183,19 @@ func (v *View) refresh() error {
 		if err != nil {
 			return fmt.Errorf("couldn't read log %s: %w", l.ID, err)
 		}
-		v.version++
+		grew = true
 	}
-	if v.version != before {
-		close(v.changed)
-		v.changed = make(chan struct{})
+	if grew {
+		v.notify()
 	}
 	return nil
+}
+
+// notify tells whoever waits for a change; the caller holds v.mu.
+func (v *View) notify() {
+	v.version++
+	close(v.changed)
+	v.changed = make(chan struct{})
 }
 
 func (v *View) machine(slot uint32) *machine {
@@ -235,10 +253,8 @@ func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body even
 		m.notes[f.escrow[b.Note]]++
 		delete(f.escrow, b.Note)
 	case *event.NoteUnresolved:
-		m.questions++
 		delete(f.escrow, b.Note)
 	case *event.NoteOrphaned:
-		m.questions++
 		m.inBox += b.Value
 		m.notes[b.Value]++
 	case *event.DeviceFault:
@@ -246,7 +262,6 @@ func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body even
 	case *event.PaymentCommitted:
 		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Tendered: b.Tendered, Applied: b.Applied, Surplus: b.Surplus})
 	case *event.SlipIssued:
-		m.questions++
 		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Slip: true, Tendered: b.Amount, Surplus: b.Amount})
 	}
 }
@@ -277,14 +292,16 @@ func (v *View) Changed() (uint64, <-chan struct{}) {
 func (v *View) Snapshot() Snapshot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s := Snapshot{Count: v.count, Total: v.total}
+	s := Snapshot{Count: v.count, Total: v.total, Asked: slices.Clone(v.asked), Open: v.questions()}
+	for _, a := range v.asked {
+		s.Questions += a.Count
+	}
 	for slot, m := range v.machines {
 		if !m.opened {
 			continue
 		}
 		k := v.kiosk(slot, m)
 		s.InBoxes += k.InBox
-		s.Questions += k.Questions
 		s.Kiosks = append(s.Kiosks, k)
 	}
 	sort.Slice(s.Kiosks, func(i, j int) bool { return s.Kiosks[i].Slot < s.Kiosks[j].Slot })
@@ -299,7 +316,7 @@ func (v *View) Snapshot() Snapshot {
 func (v *View) kiosk(slot uint32, m *machine) Kiosk {
 	k := Kiosk{
 		Slot: slot, Name: m.name, Place: m.place, Entries: m.entries, InBox: m.inBox, Notes: map[ledger.Paise]int{},
-		Payments: m.payments, Taken: m.taken, Questions: m.questions, Connected: v.network.Connected(slot),
+		Payments: m.payments, Taken: m.taken, Questions: v.askedOf[slot], Connected: v.network.Connected(slot),
 	}
 	for value, n := range m.notes {
 		k.Notes[value] = n

@@ -1,5 +1,5 @@
-// Package console serves the office's page: payments, what is in each kiosk's box,
-// when and by which way the office last heard of it. The page is live: the server
+// Package console serves the office's page: what the books ask, payments, what is in
+// each kiosk's box, when and by which way the office last heard of it. The page is live: the server
 // says when something changed and the page fetches itself anew.
 package console
 
@@ -86,8 +86,12 @@ type model struct {
 	InBoxes  string
 	Asks     string
 	HasAsks  bool
-	Kiosks   []kioskRow
-	Payments []paymentRow
+
+	Asked     []askedRow
+	Questions []questionRow
+	More      string // how many questions are not listed, if any
+	Kiosks    []kioskRow
+	Payments  []paymentRow
 }
 
 type kioskRow struct {
@@ -127,6 +131,7 @@ func (p *Page) model(l lang.Lang, s office.Snapshot) model {
 		L: l, Other: l.Other(), Fleet: p.cfg.Fleet, Now: lang.DateTime(l, now), Total: lang.INR(int64(s.Total)), InBoxes: lang.INR(int64(s.InBoxes)),
 		Count: lang.T(l, "office.payments.count", "n", s.Count), Asks: strconv.Itoa(s.Questions), HasAsks: s.Questions > 0,
 	}
+	m.questions(l, s)
 	names := map[uint32]string{}
 	for _, k := range s.Kiosks {
 		names[k.Slot] = kioskName(k.Name, k.Slot)

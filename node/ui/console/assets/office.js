@@ -6,7 +6,10 @@ stream.onmessage = async () => {
     const answer = await fetch(location.href);
     if (!answer.ok) return;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const scrolled = document.getElementById("questions")?.scrollTop ?? 0;
     for (const part of ["header", "main"]) document.querySelector(part).replaceWith(next.querySelector(part));
+    const questions = document.getElementById("questions");
+    if (questions) questions.scrollTop = scrolled;
   } catch { lost(); }
 };
 stream.onerror = lost;
