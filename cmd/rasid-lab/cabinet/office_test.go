@@ -38,8 +38,12 @@ func busyDesk() office.Snapshot {
 	} {
 		amount := ledger.Paise(i%4) * 1_250_00
 		s.Asked = append(s.Asked, office.Asked{Reason: r, Count: 1 + i%3, Amount: amount * 2})
+		writer, byOffice := "K101-1", i%5 == 4
+		if byOffice {
+			writer = "O1-17-1"
+		}
 		s.Open = append(s.Open, office.Question{
-			Reason: r, Entry: fmt.Sprintf("K101-1-%d-V71D", 4_000+i), Slot: 101, Kiosk: "SKR-0101", Office: i%5 == 4, Since: galleryNow.Add(-time.Duration(i*i) * time.Hour), Amount: amount,
+			Reason: r, Entry: fmt.Sprintf("%s-%d-V71D", writer, 4_000+i), Slot: 101, Kiosk: "SKR-0101", Office: byOffice, Since: galleryNow.Add(-time.Duration(i*i) * time.Hour), Amount: amount,
 		})
 		s.Questions += 1 + i%3
 	}
@@ -59,14 +63,12 @@ func TestOfficePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := httptest.NewServer(page)
-		for _, wide := range []int64{1440, 1024} {
-			for _, l := range lang.All() {
-				at := fmt.Sprintf("%s-%s at %d", name, l, wide)
-				s.do(chromedp.EmulateViewport(wide, 900), chromedp.Navigate(server.URL+"/?lang="+string(l)))
-				s.wait("the fonts", `document.fonts.status === "loaded"`)
-				s.check(t, source, at, "24")
-				s.picture(os.Getenv("RASID_PICTURES"), at)
-			}
+		for l, wide := range map[lang.Lang]int64{lang.Hindi: 1440, lang.English: 1024} {
+			at := fmt.Sprintf("%s-%s at %d", name, l, wide)
+			s.do(chromedp.EmulateViewport(wide, 900), chromedp.Navigate(server.URL+"/?lang="+string(l)))
+			s.wait("the fonts", `document.fonts.status === "loaded"`)
+			s.check(t, source, at, "24")
+			s.picture(os.Getenv("RASID_PICTURES"), at)
 		}
 		s.do(chromedp.Navigate("about:blank"))
 		server.CloseClientConnections() // the live lines
