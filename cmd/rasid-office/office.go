@@ -40,6 +40,7 @@ type ledgers struct {
 	keys      map[cert.Stream]fleet.LogKey
 	authority *store.Writer
 	cell      *store.Writer
+	same      *sameBills
 	announces sync.Mutex // one look at what is not announced yet at a time
 }
 
@@ -56,7 +57,11 @@ func openLedgers(dir string, log *slog.Logger) (*ledgers, error) {
 	if id.Chain.Machine.Role != cert.RoleOffice {
 		return nil, fmt.Errorf("%s is the folder of a %s: name the office's", dir, id.Chain.Machine.Role)
 	}
-	l := &ledgers{dir: dir, id: id, ring: id.Ring(), keys: map[cert.Stream]fleet.LogKey{}}
+	same, err := openSameBills(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &ledgers{dir: dir, same: same, id: id, ring: id.Ring(), keys: map[cert.Stream]fleet.LogKey{}}
 	if l.store, err = store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), Log: log}); err != nil {
 		return nil, err
 	}
@@ -133,6 +138,11 @@ func (l *ledgers) announce(ctx context.Context) error {
 // publish seals the dues and names the set in the authority log.
 func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
 	pepper := l.ring.Newest()
+	if before, ok := l.ring.Pepper(pepper.Number - 1); ok {
+		if err := l.same.note(pepper, before, job.Biller.Code, job.Dues); err != nil {
+			return "", err
+		}
+	}
 	object, err := catalogue.Build(job.Biller, job.Dues, job.AsOf, pepper.Number, pepper.Secret, rand.Reader)
 	if err != nil {
 		return "", err

@@ -78,7 +78,8 @@ func (b bench) enrol(name string) fleet.Identity {
 // kiosk is a kiosk's log, written in memory, of which the office holds what is brought.
 type kiosk struct {
 	*storetest.Author
-	b bench
+	b  bench
+	at uint64 // wall time of what it writes
 }
 
 func (b bench) kiosk(name string) kiosk {
@@ -88,7 +89,7 @@ func (b bench) kiosk(name string) kiosk {
 	b.do(err)
 	a, err := storetest.NewAuthor(storetest.Machine{Key: id.Machine, LogKey: key.Key, Opened: fleet.Opening(id, key, book.Rules1())})
 	b.do(err)
-	k := kiosk{a, b}
+	k := kiosk{Author: a, b: b}
 	k.bring(a.Runs[0])
 	return k
 }
@@ -105,7 +106,7 @@ func (k kiosk) write(bodies ...event.Body) {
 	k.b.t.Helper()
 	var entries []ledger.Entry
 	for _, body := range bodies {
-		e, err := event.New(ledger.Time{WallMs: uint64(time.Now().UnixMilli())}, body)
+		e, err := event.New(ledger.Time{WallMs: k.at}, body)
 		k.b.do(err)
 		entries = append(entries, e)
 	}

@@ -59,6 +59,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the view", Run: o.view.Run},
 		node.Actor{Name: "the memory of who was heard", Run: o.hearing.run},
 		node.Actor{Name: "the clerk", Run: o.clerk},
+		node.Actor{Name: "the matching of bills", Run: o.matchBills},
 		node.Actor{Name: "the command socket", Run: o.serveSocket},
 		node.Actor{Name: "the page", Run: func(ctx context.Context) error { return o.servePage(ctx, out) }},
 	)
