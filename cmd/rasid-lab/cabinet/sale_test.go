@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,6 +200,11 @@ func TestCreditSlip(t *testing.T) {
 		t.Errorf("the slip says:\n%s", text)
 	}
 	officeShows(t, c, "₹500.00")
+	office := &citizen{t: t, http: http.DefaultClient}
+	physically(t, "the office's page asks about the slip", func() bool {
+		page := office.get(c.OfficeURL())
+		return strings.Contains(page, `id="asks">1<`) && strings.Contains(page, "<b>"+hindi("office.questions.slip_open")+"</b>") && strings.Contains(page, "SKR-0101")
+	})
 	report := verifyExport(t, c)
 	found := false
 	for account, p := range report.Books.Balances {
