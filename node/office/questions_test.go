@@ -1,9 +1,11 @@
 package office
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 
 	"rasid/ledger"
@@ -14,17 +16,32 @@ import (
 // growing is the log of one kiosk, with its books.
 type growing struct {
 	logs
-	reads int // entries that the books have read
+	mu    sync.Mutex // while Run runs
+	reads int        // entries that the books have read
+	news  chan struct{}
 }
 
-func (g *growing) Logs() []LogInfo { return g.logs.Logs()[1:] }
+func (g *growing) Updates() (<-chan struct{}, func()) { return g.news, func() {} }
+
+func (g *growing) Logs() []LogInfo {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.logs.Logs()[1:]
+}
+
+func (g *growing) Range(id ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
+	g.mu.Lock()
+	held := logs{id: g.id, entries: g.entries}
+	g.mu.Unlock()
+	return held.Range(id, from, to, f)
+}
 
 func (g *growing) Books() []book.Log {
 	l := g.Logs()[0]
 	opened := *l.Opened
 	opened.Rules = book.Rules1()
 	return []book.Log{book.LogOf(l.ID, &opened, func(from uint64, f func(uint64, []byte) error) error {
-		return g.Range(l.ID, from, uint64(len(g.entries)), func(i uint64, raw []byte) error {
+		return g.Range(l.ID, from, l.Size, func(i uint64, raw []byte) error {
 			g.reads++
 			return f(i, raw)
 		})
@@ -114,5 +131,35 @@ func TestQuestionsAreBounded(t *testing.T) {
 	s := look()
 	if len(s.Open) != questionsMax || s.Questions != questionsMax+7 || s.Asked[0].Amount != (questionsMax+7)*100_00 || s.Open[0].Since.UnixMilli() != 1 {
 		t.Errorf("%d listed of %d, %+v", len(s.Open), s.Questions, s.Asked)
+	}
+}
+
+// What comes while the books rest is asked about when they have rested.
+func TestRunAsksAgain(t *testing.T) {
+	g := &growing{logs: logs{id: ledger.LogID{1}}, news: make(chan struct{})}
+	g.add(t, &event.SoftwareStarted{Version: "v"})
+	v, _ := g.view(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	until := func(questions int) {
+		for {
+			_, changed := v.Changed()
+			if v.Snapshot().Questions == questions {
+				return
+			}
+			<-changed
+		}
+	}
+	for i := range 3 {
+		g.mu.Lock()
+		g.doubt(t, uint64(i+1))
+		g.mu.Unlock()
+		g.news <- struct{}{}
+		until(i + 1)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
