@@ -316,13 +316,11 @@ func (m *Machine) settleSale(body event.Body, reason event.EndReason) Out {
 		return then(out, leave)
 	}
 	m.show(StepDone)
-	out := Out{}
+	out := m.money(fixed(&event.SaleEnded{Sale: index, Reason: event.EndSlip})) // named by now, unless the blob could not be read before
 	if body != nil {
 		out.Draft = func(first uint64) []event.Body {
 			return []event.Body{body, &event.SaleEnded{Sale: index, Reason: reason}, &event.PrintIntent{Subject: first, Copy: 1}}
 		}
-	} else {
-		out.Draft = fixed(&event.SaleEnded{Sale: index, Reason: event.EndSlip})
 	}
 	for _, c := range claims {
 		out = then(out, m.printIntent(c, 1))

@@ -140,7 +140,7 @@ func (m *Machine) outOfService() Problem {
 // paidFor is what was taken for a bill, under whichever of its keys: with a renewed
 // pepper it has another, and is the same bill.
 func (m *Machine) paidFor(b *Bill) (all paidBill, yes bool) {
-	for _, key := range append([]event.BillKey{b.Bill}, b.Same...) {
+	for _, key := range b.Keys() {
 		p, found := m.paid[key]
 		if !found {
 			continue

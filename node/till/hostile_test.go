@@ -387,31 +387,6 @@ func TestPartPaymentsOfOneBill(t *testing.T) {
 	}
 }
 
-// A bill that was paid under its key of another valid pepper is paid.
-func TestPaidUnderAnotherPepper(t *testing.T) {
-	b := newBench(t)
-	bill := benchBill(500_00)
-	b.look(bill)
-	b.step(ConfirmBill{})
-	b.feed(6, 0)
-	b.step(hardware.AcceptorDisabled{})
-	b.at(StepDone)
-	b.step(PaperPrinted{Subject: b.m.last[0], Copy: 1})
-	b.step(Finish{})
-	renewed := benchBill(700_00) // and something was added to it
-	renewed.Bill, renewed.Same = event.BillKey{9}, []event.BillKey{{8}, bill.Bill}
-	if v := b.look(renewed); v.Bill.Due != 200_00 || v.Problem.Key != "kiosk.dues.part_here" {
-		t.Errorf("%d left, %q", v.Bill.Due, v.Problem.Key)
-	}
-	b.step(Back{})
-	renewed.Due = 500_00
-	if v := b.look(renewed); v.Bill.Due != 0 || v.Problem.Key != "kiosk.dues.paid_here" {
-		t.Errorf("%d left, %q", v.Bill.Due, v.Problem.Key)
-	}
-	b.step(ConfirmBill{})
-	b.at(StepDues)
-}
-
 // Obstacles: no sale begins that notes cannot complete.
 func TestObstacles(t *testing.T) {
 	for _, c := range []struct {

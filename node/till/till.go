@@ -48,6 +48,9 @@ type Bill struct {
 	AsOf    time.Time
 }
 
+// Keys are all keys of the bill: what was taken under any of them was taken for it.
+func (b *Bill) Keys() []event.BillKey { return append([]event.BillKey{b.Bill}, b.Same...) }
+
 // Biller is who is owed, and what it takes.
 type Biller struct {
 	Code    string
