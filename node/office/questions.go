@@ -37,7 +37,7 @@ type Asked struct {
 // what is owed, and last what waits for entries or for a newer version. A reason not
 // named here comes after all.
 var urgency = []book.Reason{
-	book.ReasonFork, book.ReasonSlotTwice, book.ReasonHeld,
+	book.ReasonFork, book.ReasonSlotTwice, book.ReasonHeld, book.ReasonFalseProof,
 	book.ReasonNoteInDoubt, book.ReasonBoxDiffers, book.ReasonDisagree, book.ReasonDisputed, book.ReasonUnmatched, book.ReasonOrphanedNote,
 	book.ReasonBillTwice, book.ReasonRejected, book.ReasonCreditOpen, book.ReasonRefundOpen, book.ReasonSlipOpen,
 	book.ReasonPaper, book.ReasonTarget, book.ReasonWaiting, book.ReasonRole, book.ReasonMalformed, book.ReasonRules,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -161,5 +163,22 @@ func TestRunAsksAgain(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// Every reason that the books have for a question has its place in the order.
+func TestUrgencyNamesEveryReason(t *testing.T) {
+	src, err := os.ReadFile("../../ledger/book/book.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := regexp.MustCompile(`Reason = "([a-z-]+)"`).FindAllStringSubmatch(string(src), -1)
+	for _, m := range all {
+		if !slices.Contains(urgency, book.Reason(m[1])) {
+			t.Errorf("the reason %s has no place", m[1])
+		}
+	}
+	if len(all) != len(urgency) || len(all) < 20 {
+		t.Errorf("%d reasons, %d places", len(all), len(urgency))
 	}
 }

@@ -32,7 +32,7 @@ func busyDesk() office.Snapshot {
 		s.Kiosks = append(s.Kiosks, office.Kiosk{Slot: slot, Name: fmt.Sprintf("SKR-0%d", slot), Place: place, Entries: 4_321, InBox: 2_28_350_00, Notes: map[ledger.Paise]int{500_00: 412, 100_00: 223}, Connected: i == 0})
 	}
 	for i, r := range []book.Reason{
-		book.ReasonFork, book.ReasonSlotTwice, book.ReasonHeld, book.ReasonNoteInDoubt, book.ReasonBoxDiffers, book.ReasonDisagree, book.ReasonDisputed, book.ReasonUnmatched,
+		book.ReasonFork, book.ReasonSlotTwice, book.ReasonHeld, book.ReasonFalseProof, book.ReasonNoteInDoubt, book.ReasonBoxDiffers, book.ReasonDisagree, book.ReasonDisputed, book.ReasonUnmatched,
 		book.ReasonOrphanedNote, book.ReasonBillTwice, book.ReasonRejected, book.ReasonCreditOpen, book.ReasonRefundOpen, book.ReasonSlipOpen, book.ReasonPaper,
 		book.ReasonTarget, book.ReasonWaiting, book.ReasonRole, book.ReasonMalformed, book.ReasonRules,
 	} {
