@@ -199,6 +199,7 @@ func TestBlobIsOpenedAndErased(t *testing.T) {
 		t.Errorf("after the erasure the books have %d paise", report.Books.Balances["Assets:Cash:K2"])
 	}
 	renewKeys(t, c, k)
+	nothingPersonal(t, c) // in what the office notes of the renewal, too
 }
 
 // renewKeys renews both keys; the bill that was paid before is recognised all the same.
