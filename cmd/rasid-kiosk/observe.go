@@ -53,6 +53,7 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
 	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_lost_entries", Help: "Entries of others' logs that were held here before the disk was damaged, and have not come again."}, func() float64 { return float64(k.store.LostEntries()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_free_bytes", Help: "Bytes free for the ledger, NaN when that cannot be told."}, func() float64 {
 			room, err := k.store.Room()
 			if err != nil {

@@ -341,3 +341,54 @@ func TestOwnLogAtNeighbours(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+// A loss is remembered, whatever grows and stops meanwhile, until the very history that
+// was held is held again.
+func TestLossIsRemembered(t *testing.T) {
+	w := newDamageWorld(t)
+	for range 4 {
+		e, err := storetest.Sale(w.peer.Log.End.Size)
+		do(t, err)
+		_, err = w.peer.Write(e)
+		do(t, err)
+	}
+	w.append(t, 1)
+	runs, end := w.peer.Runs, w.peer.Log.End
+	do(t, os.RemoveAll(w.path("peers", "index")))
+	for n := range len(runs) { // one more each start
+		s, err := store.Open(w.cfg)
+		do(t, err)
+		if lost := s.Lost(); len(lost) != 1 || lost[0].Had.Size != end.Size || lost[0].Held != uint64(n) {
+			t.Fatalf("with %d entries lost is %+v", n, lost)
+		}
+		results, err := s.Ingest(t.Context(), runs[n:n+1])
+		do(t, err, results[0].Err)
+		if lost := s.Lost(); (len(lost) == 0) != (n+1 == len(runs)) {
+			t.Fatalf("with %d entries lost is %+v", n+1, lost)
+		}
+		do(t, s.Close())
+	}
+	// Another history of the same length does not make it good.
+	other, err := storetest.NewAuthor(w.peer.Machine)
+	do(t, err)
+	for n := range end.Size - 1 {
+		e, err := storetest.Sale(100 + n)
+		do(t, err)
+		_, err = other.Write(e)
+		do(t, err)
+	}
+	do(t, os.RemoveAll(w.path("peers", "index")))
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	_, err = s.Ingest(t.Context(), other.Runs)
+	do(t, err)
+	if lost := s.Lost(); len(lost) != 1 || lost[0].Had.Root != end.Root || lost[0].Held != 0 {
+		t.Errorf("with another history lost is %+v", lost)
+	}
+	_, err = s.Ingest(t.Context(), []ledger.Run{w.peer.Whole()})
+	do(t, err)
+	if lost := s.Lost(); len(lost) != 0 {
+		t.Errorf("with both histories lost is %+v", lost)
+	}
+	do(t, s.Close())
+}

@@ -15,6 +15,7 @@
 //	own/LOGID.head     its newest acknowledged checkpoint, unless that lies elsewhere
 //	own/index/         Badger, not synced: rebuilt from the journals
 //	peers/index/       Badger, synced
+//	peers/marks        how far others' logs were held, to find out what is lost
 //	objects/HASH       objects, named by their hash
 //
 // A Store may be used from any number of goroutines.

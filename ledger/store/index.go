@@ -123,6 +123,33 @@ func (x *index) checkForm() error {
 	return nil
 }
 
+// checkWhole looks for a hole in a branch, which is there where one of the logs of
+// memtables that Badger had not merged yet is gone and a later one is not.
+func (x *index) checkWhole(l stored, unmerged bool) error {
+	if !unmerged {
+		return nil
+	}
+	b, next := l.branch, l.branch.base()/bundleEntries
+	end := l.log.End.Size / bundleEntries
+	return x.damaged(x.db.View(func(txn *badger.Txn) error {
+		prefix := b.prefix(prefixSummary)
+		err := scan(txn, prefix, prefix, func(item *badger.Item) (bool, error) {
+			if keyNumber(item.Key()) != next {
+				return false, nil // reported below
+			}
+			next++
+			return true, nil
+		})
+		if err == nil && next != end {
+			err = fmt.Errorf("the summary of entry bundle %d of log %s is missing or one too many, of a log of memtables in %s that is gone", next, b.log, x.path)
+		}
+		if err != nil {
+			return err
+		}
+		return x.walk(txn, b, end*bundleEntries, l.log.End.Size, func(uint64, []byte) error { return nil })
+	}))
+}
+
 // createIndex makes an empty index under another name first, so that a folder with
 // the index's name always was whole once.
 func createIndex(path string, memTableBytes int64, log *slog.Logger) error {

@@ -158,6 +158,11 @@ func (s *Store) flush(st *staged) error {
 		s.fail(err)
 		return err
 	}
+	if err := s.mark(st); err != nil {
+		err = fmt.Errorf("couldn't ingest: %w", err)
+		s.fail(err)
+		return err
+	}
 	for _, g := range st.growths {
 		if err := s.objects.follow(g); err != nil {
 			err = fmt.Errorf("couldn't ingest: %w", err)

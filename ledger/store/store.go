@@ -34,7 +34,7 @@ type Config struct {
 	Fleet   ed25519.PublicKey // every log held is certified up to this key
 	Machine ed25519.PublicKey // whose folder it is
 	Log     *slog.Logger      // nil: silent
-	Disk    journal.Disk      // under the journals; nil: the machine's own
+	Disk    journal.Disk      // under journals and marks; nil: the machine's own
 	// SegmentBytes is the journals' segment size; 0, and in the field always, means
 	// the journal's own choice.
 	SegmentBytes int64
@@ -62,6 +62,9 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Disk == nil {
+		c.Disk = journal.OSDisk{}
+	}
 	c.RoomBytes = cmp.Or(c.RoomBytes, roomBytes)
 	if c.After == nil {
 		c.After = time.After
@@ -76,13 +79,15 @@ type Store struct {
 	own     *index
 	peers   *index
 	objects objects
-	ingest  sync.Mutex // one writer of peers at a time
-	doubts  []doubt    // Open's own
+	ingest  sync.Mutex // one writer of peers and marks at a time
+	marks   *marks
+	doubts  []doubt // Open's own
 
 	mu      sync.RWMutex // guards what follows
 	logs    map[ledger.LogID]*held
 	forked  map[ledger.LogID][]*held // further branches of logs that have forked, in the order of their numbers
 	forks   []Fork
+	lost    map[ledger.LogID][]ledger.Tip // of others' logs, the longest first
 	writers []*Writer
 	updates map[chan struct{}]bool
 	running bool
@@ -99,7 +104,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, forked: map[ledger.LogID][]*held{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
+	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, forked: map[ledger.LogID][]*held{}, lost: map[ledger.LogID][]ledger.Tip{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("couldn't open the store in %s: %w", cfg.Dir, err), s.Close())
 	}
@@ -242,7 +247,10 @@ func (s *Store) openPeers() error {
 }
 
 func (s *Store) loadPeers(path string) error {
-	var err error
+	unmerged, err := filepath.Glob(filepath.Join(path, "*.mem"))
+	if err != nil {
+		return err
+	}
 	if s.peers, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, peersMemTableBytes), true, s.cfg.Log); err != nil {
 		return err
 	}
@@ -251,6 +259,9 @@ func (s *Store) loadPeers(path string) error {
 		return err
 	}
 	for _, l := range logs {
+		if err := s.peers.checkWhole(l, len(unmerged) > 0); err != nil {
+			return err
+		}
 		id := l.branch.log
 		if own := s.logs[id]; own != nil && own.own {
 			if own.log.End.Size >= l.log.End.Size {
@@ -278,8 +289,10 @@ func (s *Store) loadPeers(path string) error {
 	if err := s.followIndex(s.peers); err != nil {
 		return err
 	}
-	s.forks, err = s.peers.forks()
-	return err
+	if s.forks, err = s.peers.forks(); err != nil {
+		return err
+	}
+	return s.openMarks(filepath.Join(s.cfg.Dir, peersName, marksName))
 }
 
 // followIndex learns what held entries say of objects. An erasure that a crash cut
@@ -356,7 +369,7 @@ func (s *Store) Close() error {
 	}
 	errs := []error{s.closeOwn()}
 	if s.peers != nil {
-		errs = append(errs, s.peers.close())
+		errs = append(errs, s.peers.close(), s.marks.close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

@@ -34,7 +34,7 @@ func Crash(t testing.TB, open Opener, seed uint64) {
 	w.me = must[Machine](t)(fleet.Machine(cert.RoleKiosk, 1))
 	for slot := range uint32(2) {
 		w.peers = append(w.peers, must[*Author](t)(NewAuthor(must[Machine](t)(fleet.Machine(cert.RoleKiosk, 2+slot)))))
-		w.sent = append(w.sent, 0)
+		w.sent, w.sends = append(w.sent, 0), append(w.sends, 0)
 	}
 	w.dir = filepath.Join(w.root, "0")
 	for life := range crashLives {
@@ -51,6 +51,7 @@ type world struct {
 	me    Machine
 	peers []*Author
 	sent  []uint64 // acknowledged size of each peer's log
+	sends []uint64 // size that an ingest in flight when it died would have given it
 	root  string
 	dir   string
 	old   string   // an own index of an earlier life
@@ -112,14 +113,18 @@ func (w *world) check(s *store.Store, life int) {
 		}
 	}
 	w.acked, w.maybe = got, nil
+	for _, l := range s.Lost() {
+		w.t.Fatalf("life %d: marks say that %d entries of a peer were held, of which %d are: marks must never be ahead", life, l.Had.Size, l.Held)
+	}
 	for k, a := range w.peers {
-		if w.sent[k] == 0 {
-			continue
+		var all [][]byte
+		if _, held := s.Log(a.ID()); held {
+			all = verify(w.t, s, a.ID(), 1<<20)
 		}
-		all := verify(w.t, s, a.ID(), 1<<20)
-		if uint64(len(all)) != w.sent[k] {
-			w.t.Fatalf("life %d: %d entries of a peer, %d were acknowledged", life, len(all), w.sent[k])
+		if n := uint64(len(all)); n != w.sent[k] && n != w.sends[k] {
+			w.t.Fatalf("life %d: %d entries of a peer, %d were acknowledged and in flight %d", life, n, w.sent[k], w.sends[k])
 		}
+		w.sent[k], w.sends[k] = uint64(len(all)), 0
 		for i, want := range a.Whole().Entries[:len(all)] {
 			if !bytes.Equal(all[i], want) {
 				w.t.Fatalf("life %d: a peer's entry %d has other bytes", life, i)
@@ -132,7 +137,9 @@ func (w *world) work(s *store.Store, writer *store.Writer) {
 	for range 2 + w.rand.IntN(25) {
 		w.ops++
 		if w.rand.IntN(3) == 0 {
-			w.ingest(s)
+			if !w.ingest(s) {
+				return
+			}
 			continue
 		}
 		var built [][]byte
@@ -185,18 +192,28 @@ func (w *world) entries(first uint64) ([]ledger.Entry, error) {
 	return out, nil
 }
 
-func (w *world) ingest(s *store.Store) {
+// ingest gives the store what a peer wrote, and reports whether its disk still works.
+func (w *world) ingest(s *store.Store) bool {
 	k := w.rand.IntN(len(w.peers))
 	a := w.peers[k]
 	if w.rand.IntN(2) == 0 {
 		must[ledger.Run](w.t)(a.Write(must[ledger.Entry](w.t)(Sale(w.ops))))
 	}
-	for _, r := range must[[]store.IngestResult](w.t)(s.Ingest(w.t.Context(), a.Runs)) {
+	results, err := s.Ingest(w.t.Context(), a.Runs)
+	if errors.Is(err, ErrInjected) {
+		w.sends[k] = a.Log.End.Size
+		return false
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range results {
 		if r.Err != nil {
 			w.t.Fatal(r.Err)
 		}
 	}
 	w.sent[k] = a.Log.End.Size
+	return true
 }
 
 // die copies the folder as a crash would leave it and lets the old one go.

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"rasid/ledger/journal"
@@ -33,7 +33,7 @@ func (f Failure) String() string {
 // ErrInjected is what a step fails with.
 var ErrInjected = errors.New("injected failure")
 
-// Disk is the machine's disk under a journal. Once told to, one step fails and every
+// Disk is the machine's disk under journals and marks. Once told to, one step fails and every
 // later one does nothing, as if the process had been killed there. Crash then
 // takes back some of what was never synced, as a power cut does. What was written
 // before a sync that failed stays readable and is never synced again, however often
@@ -44,6 +44,7 @@ type Disk struct {
 	failAt  int // 0: never
 	failure Failure
 	failed  string // the step that failed
+	where   string // the folder of what it was about
 	late    []string
 	files   map[string]*content
 	renamed [][2]string // not yet durable
@@ -52,6 +53,7 @@ type Disk struct {
 
 // content is what of a file is readable and not durable.
 type content struct {
+	path  string   // where the file lies now
 	dirty []change // the next sync takes them
 	lost  []change // a sync of them failed
 }
@@ -88,8 +90,8 @@ func (d *Disk) Steps() int {
 	return d.steps
 }
 
-// Failed names the step that failed, empty if none did, and what was asked for
-// after it: anything there is a bug, for a failed sync must never be retried.
+// Failed names the step that failed, empty if none did, and what was asked for in the
+// same folder after it: anything there is a bug, for a failed sync must never be retried.
 func (d *Disk) Failed() (step string, late []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -97,16 +99,18 @@ func (d *Disk) Failed() (step string, late []string) {
 }
 
 // step counts, and decides whether do is done and what is returned. d.mu is held.
-func (d *Disk) step(name string, do, half func() error) error {
+func (d *Disk) step(name, path string, do, half func() error) error {
 	d.steps++
 	if d.failed != "" {
-		d.late = append(d.late, name)
+		if d.where == filepath.Dir(path) {
+			d.late = append(d.late, name)
+		}
 		return fmt.Errorf("%s after the failure of %s: %w", name, d.failed, ErrInjected)
 	}
 	if d.steps != d.failAt {
 		return do()
 	}
-	d.failed = name
+	d.failed, d.where = name, filepath.Dir(path)
 	var err error
 	switch {
 	case d.failure == FailedButPersisted:
@@ -130,7 +134,7 @@ func (d *Disk) OpenFile(path string, flag int) (journal.File, error) {
 		if err := open(); err != nil {
 			return nil, err
 		}
-	} else if err := d.step("create", open, nil); err != nil {
+	} else if err := d.step("create", path, open, nil); err != nil {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}
@@ -140,20 +144,21 @@ func (d *Disk) OpenFile(path string, flag int) (journal.File, error) {
 		d.files = map[string]*content{}
 	}
 	if d.files[path] == nil || flag&os.O_CREATE != 0 {
-		d.files[path] = &content{}
+		d.files[path] = &content{path: path}
 	}
-	return &file{File: f, disk: d, path: path, content: d.files[path]}, nil
+	return &file{File: f, disk: d, content: d.files[path]}, nil
 }
 
 // Rename implements journal.Disk.
 func (d *Disk) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.step("rename", func() error {
+	return d.step("rename", to, func() error {
 		if err := d.os.Rename(from, to); err != nil {
 			return err
 		}
 		d.files[to] = d.files[from]
+		d.files[to].path = to
 		delete(d.files, from)
 		d.renamed = append(d.renamed, [2]string{from, to})
 		return nil
@@ -161,10 +166,10 @@ func (d *Disk) Rename(from, to string) error {
 }
 
 // SyncDir implements journal.Disk.
-func (d *Disk) SyncDir(string) error {
+func (d *Disk) SyncDir(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.step("sync folder", func() error {
+	return d.step("sync folder", filepath.Join(path, "name"), func() error {
 		d.renamed = nil
 		return nil
 	}, nil)
@@ -222,7 +227,6 @@ func (c *content) crash(r *rand.Rand, path string) (err error) {
 type file struct {
 	journal.File
 	disk    *Disk
-	path    string
 	content *content
 	at      int64
 }
@@ -230,10 +234,7 @@ type file struct {
 // change notes that b is about to be written at the cursor.
 func (f *file) change(b []byte) error {
 	was := make([]byte, len(b))
-	r, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		r, err = os.Open(strings.TrimSuffix(f.path, ".new") + ".journal") // renamed since
-	}
+	r, err := os.Open(f.content.path)
 	if err != nil {
 		return err
 	}
@@ -263,7 +264,7 @@ func (f *file) Write(b []byte) (n int, err error) {
 			return err
 		}
 	}
-	if err := f.disk.step("write", write(b), write(b[:len(b)/2])); err != nil {
+	if err := f.disk.step("write", f.content.path, write(b), write(b[:len(b)/2])); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -273,7 +274,7 @@ func (f *file) Sync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	done := false
-	err := f.disk.step("sync", func() error {
+	err := f.disk.step("sync", f.content.path, func() error {
 		done = true
 		return nil // Crash knows what a real one would have saved
 	}, nil)
@@ -288,5 +289,5 @@ func (f *file) Sync() error {
 func (f *file) Truncate(size int64) error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	return f.disk.step("truncate", func() error { return f.File.Truncate(size) }, nil)
+	return f.disk.step("truncate", f.content.path, func() error { return f.File.Truncate(size) }, nil)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,6 +61,19 @@ type Ledger interface {
 	Forks() int
 	// MissingObjects is how many objects are named by a held entry and not here.
 	MissingObjects() int
+	// Lost is what of others' logs was held here once and is not, ascending by log.
+	Lost() []Loss
+}
+
+// Loss is a log of which less is held than once was.
+type Loss struct {
+	ID        ledger.LogID
+	Had, Held uint64 // entries; Held is 0 where only another history of the log is held
+}
+
+// lost is what is lost of the logs whose id begins with prefix.
+func (a Asker) lost(prefix string) []Loss {
+	return slices.DeleteFunc(a.Ledger.Lost(), func(l Loss) bool { return !strings.HasPrefix(l.ID.String(), strings.ToLower(prefix)) })
 }
 
 // The questions.
@@ -90,19 +104,20 @@ type Asker struct {
 // Answer writes the answer to out and, while it works, how far it is to progress. An
 // error is what a person is to be told; of verify, that something was found.
 func (a Asker) Answer(ctx context.Context, q Query, out, progress io.Writer) error {
+	lost := a.lost(q.Log)
 	logs, err := a.logs(q.Log)
-	if err != nil {
+	if err != nil && len(lost) == 0 {
 		return err
 	}
 	switch q.Do {
 	case Stat:
-		return a.stat(logs, out)
+		return a.stat(logs, lost, out)
 	case Show:
 		return a.show(ctx, logs, q, out)
 	case Heads:
-		return heads(logs, q, out)
+		return heads(logs, lost, q, out)
 	case Verify:
-		return a.verify(ctx, logs, out, progress)
+		return a.verify(ctx, logs, lost, out, progress)
 	}
 	return fmt.Errorf("there is no question %q: ask stat, show, heads or verify", q.Do)
 }
@@ -121,8 +136,11 @@ func (a Asker) logs(prefix string) ([]Log, error) {
 	return chosen, nil
 }
 
-func (a Asker) stat(logs []Log, out io.Writer) error {
-	var own, entries, ownEntries uint64
+func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
+	var own, entries, ownEntries, gone uint64
+	for _, l := range lost {
+		gone += l.Had - l.Held
+	}
 	for _, l := range logs {
 		entries += l.End.Size
 		if l.Own {
@@ -137,6 +155,7 @@ func (a Asker) stat(logs []Log, out io.Writer) error {
 	}{
 		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries},
 		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
+		{"logs cut short", uint64(len(lost))}, {"entries lost", gone},
 	} {
 		fmt.Fprintf(w, "%s\t%d\n", row.what, row.count)
 	}
@@ -153,11 +172,23 @@ type head struct {
 	Checkpoint string `json:"checkpoint"` // a C2SP signed note
 }
 
-func heads(logs []Log, q Query, out io.Writer) error {
+// lostHead is one line of heads in JSON: a log of which more was held.
+type lostHead struct {
+	Log  string `json:"log"`
+	Had  uint64 `json:"had"`
+	Held uint64 `json:"held"`
+}
+
+func heads(logs []Log, lost []Loss, q Query, out io.Writer) error {
 	if q.JSON {
 		enc := json.NewEncoder(out)
 		for _, l := range logs {
 			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key))}); err != nil {
+				return err
+			}
+		}
+		for _, l := range lost {
+			if err := enc.Encode(lostHead{l.ID.String(), l.Had, l.Held}); err != nil {
 				return err
 			}
 		}
@@ -171,6 +202,9 @@ func heads(logs []Log, q Query, out io.Writer) error {
 			own = "own"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%.16s\t%s\n", l.ID, l.name(), l.End.Size, l.End.Root, own)
+	}
+	for _, l := range lost {
+		fmt.Fprintf(w, "%s\tLOST\t%d\t%d were held here\t\n", l.ID, l.Held, l.Had)
 	}
 	return w.Flush()
 }

@@ -21,11 +21,13 @@ type ledgerOf struct {
 	log     Log
 	entries [][]byte
 	kept    []ledger.Checkpoint
+	lost    []Loss
 }
 
 func (l *ledgerOf) Logs() []Log         { return []Log{l.log} }
 func (l *ledgerOf) Forks() int          { return 0 }
 func (l *ledgerOf) MissingObjects() int { return 0 }
+func (l *ledgerOf) Lost() []Loss        { return slices.Clone(l.lost) }
 
 func (l *ledgerOf) Range(_ ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
 	for i := from; i < to; i++ {
@@ -128,5 +130,27 @@ func TestVerifyCanBeBrokenOff(t *testing.T) {
 	err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(ctx, Query{Do: Verify}, new(bytes.Buffer), new(bytes.Buffer))
 	if err == nil || errors.Is(err, ErrFound) || !strings.Contains(err.Error(), "broken off") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What was held once and is not is said by every question that counts.
+func TestLost(t *testing.T) {
+	l, fleet := newLedger(t)
+	l.lost = []Loss{{ID: l.log.ID, Had: 50, Held: 19}, {ID: ledger.LogID{0xfe}, Had: 9}}
+	for do, want := range map[string]string{
+		Stat:   "logs cut short   2\nentries lost     40\n",
+		Heads:  l.log.ID.String() + "  LOST       19       50 were held here",
+		Verify: "LOST     " + l.log.ID.String() + "  50 entries were held here, 19 are\nLOST     fe",
+	} {
+		var out bytes.Buffer
+		err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(t.Context(), Query{Do: do}, &out, new(bytes.Buffer))
+		if errors.Is(err, ErrFound) != (do == Verify) || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %v, want %q in\n%s", do, err, want, out.String())
+		}
+	}
+	var out bytes.Buffer // of a log that nothing is left of too
+	err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(t.Context(), Query{Do: Heads, Log: "FE", JSON: true}, &out, new(bytes.Buffer))
+	if want := `{"log":"fe000000000000000000000000000000","had":9,"held":0}` + "\n"; err != nil || out.String() != want {
+		t.Errorf("%v, %s", err, out.String())
 	}
 }

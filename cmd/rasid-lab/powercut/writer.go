@@ -111,8 +111,12 @@ func (w *writer) open(dir string, d *disk) (err error) {
 	return err
 }
 
-// tellAll tells everything that the store holds, read from its files.
+// tellAll tells everything that the store holds, read from its files. A mark of more
+// than is held was durable before what it is a mark of.
 func (w *writer) tellAll() error {
+	if lost := w.store.Lost(); len(lost) > 0 {
+		return fmt.Errorf("marks say that more was held of others' logs than is: %+v", lost)
+	}
 	for _, info := range w.store.Logs() {
 		r := report{Kind: kindHeld, Log: info.ID, End: info.End}
 		err := w.store.Range(info.ID, 0, info.End.Size, func(_ uint64, entry []byte) error {

@@ -38,6 +38,14 @@ func (h held) Logs() []inspect.Log {
 func (h held) Forks() int          { return len(h.Store.Forks()) }
 func (h held) MissingObjects() int { return len(h.Store.MissingObjects()) }
 
+func (h held) Lost() []inspect.Loss {
+	var out []inspect.Loss
+	for _, l := range h.Store.Lost() {
+		out = append(out, inspect.Loss{ID: l.Log, Had: l.Had.Size, Held: l.Held})
+	}
+	return out
+}
+
 // Jobs are what the running program answers on its socket.
 func Jobs(s *store.Store, fleet ed25519.PublicKey) map[string]socket.Job {
 	a := inspect.Asker{Ledger: held{s}, Fleet: fleet, Now: time.Now}
