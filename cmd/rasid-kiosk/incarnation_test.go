@@ -72,18 +72,30 @@ func TestNextIncarnation(t *testing.T) {
 		t.Fatalf("a second start has %s and %d entries, want %s and %d", again, before, first, size)
 	}
 	id := ledger.LogIDOf(first.Grant.PublicKey())
-	segment := filepath.Join(s.Dir, "data", "own", id.String(), "00000001.journal")
+	own := filepath.Join(s.Dir, "data", "own", id.String())
+	segment := filepath.Join(own, "00000001.journal")
 	b, err := os.ReadFile(segment)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[200] ^= 1
+	b[200] ^= 1 // the index has what stood there
 	if err := os.WriteFile(segment, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, before, size := s.life(t)
+	if before+1 != size || before != 2 || !again.Key.Equal(first.Key) {
+		t.Fatalf("after a repair the log is %s with %d entries, want %s with 2", again, before, first)
+	}
+	found, err := filepath.Glob(filepath.Join(own, "*.journal"))
+	if err == nil { // where the journal ended nobody can tell
+		err = os.Truncate(found[len(found)-1], 100)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	second, before, _ := s.life(t)
 	g := second.Grant
-	if before != 0 || g.Ordinal != 2 || g.Reason != cert.ReasonDoubt || g.Before == nil || g.Before.Log != id || g.Before.Size != 2 {
+	if before != 0 || g.Ordinal != 2 || g.Reason != cert.ReasonDoubt || g.Before == nil || g.Before.Log != id || g.Before.Size != size {
 		t.Fatalf("%d entries under %+v", before, g)
 	}
 	if third, before, _ := s.life(t); before != 1 || !third.Key.Equal(second.Key) {
@@ -93,7 +105,7 @@ func TestNextIncarnation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, ok := held.Log(id); !ok || info.Own || info.End.Size != 2 {
+	if info, ok := held.Log(id); !ok || info.Own || info.End.Size != size {
 		t.Errorf("of the log before is held %+v", info)
 	}
 	if err := held.Close(); err != nil {

@@ -323,6 +323,7 @@ func checkNeverFewer(t *testing.T, dir string, v vector, want []string, all bool
 		if !errors.As(err, &damage) {
 			t.Fatalf("%s: %v", what, err)
 		}
+		checkEnd(t, dir, want, what)
 		return
 	}
 	if slices.Equal(got, want) {

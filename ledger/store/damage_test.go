@@ -23,6 +23,7 @@ type damageWorld struct {
 	me      storetest.Machine
 	peer    *storetest.Author
 	entries uint64
+	shift   uint64 // makes entries others than those of another world
 }
 
 func newDamageWorld(t *testing.T) damageWorld {
@@ -65,7 +66,7 @@ func (w damageWorld) append(t *testing.T, n int) {
 	go func() { ended <- s.Run(ctx) }()
 	for range n {
 		_, err := writer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
-			e, err := storetest.Sale(first)
+			e, err := storetest.Sale(first + w.shift)
 			if first == 0 {
 				e, err = w.me.Open()
 			}
@@ -195,16 +196,18 @@ func refusals() map[string]refusal {
 		do(t, os.WriteFile(path, b, 0o600))
 	}
 	return map[string]refusal{
-		"bit in a record":    {func(t *testing.T, w damageWorld) { do(t, flip(w.segment("00000001"), 300)) }, false},
-		"segment gone":       {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment("00000001"))) }, false},
-		"last segment gone":  {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment(w.last(t)))) }, false},
-		"last segment cut":   {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 1999)) }, false},
-		"last segment empty": {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 0)) }, false},
-		"last batch flipped": {func(t *testing.T, w damageWorld) {
-			path := w.segment(w.last(t))
-			_, end := records(t, path)
-			do(t, flip(path, end-sealRecord-3))
+		"bit in a record, index gone": {func(t *testing.T, w damageWorld) {
+			do(t, flip(w.segment("00000001"), 300), os.RemoveAll(w.path("own", "index")))
 		}, false},
+		"segment gone, index gone": {func(t *testing.T, w damageWorld) {
+			do(t, os.Remove(w.segment("00000001")), os.RemoveAll(w.path("own", "index")))
+		}, false},
+		"bit in a record, last segment cut": {func(t *testing.T, w damageWorld) {
+			do(t, flip(w.segment("00000001"), 300), os.Truncate(w.segment(w.last(t)), 1999))
+		}, false},
+		"last segment gone":          {func(t *testing.T, w damageWorld) { do(t, os.Remove(w.segment(w.last(t)))) }, false},
+		"last segment cut":           {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 1999)) }, false},
+		"last segment empty":         {func(t *testing.T, w damageWorld) { do(t, os.Truncate(w.segment(w.last(t)), 0)) }, false},
 		"last batch and seal zeroed": {func(t *testing.T, w damageWorld) { zero(t, w.segment(w.last(t)), sealRecord+20) }, true},
 		"the same, index gone": {func(t *testing.T, w damageWorld) {
 			zero(t, w.segment(w.last(t)), sealRecord+20)

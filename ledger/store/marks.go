@@ -176,10 +176,15 @@ type Loss struct {
 	Held uint64     // how far it is; 0 where only another history is
 }
 
-// LostEntries is how many entries all losses are.
+// LostEntries is how many entries are lost at least: of each log as many as its greatest
+// loss.
 func (s *Store) LostEntries() (n uint64) {
+	greatest := map[ledger.LogID]uint64{}
 	for _, l := range s.Lost() {
-		n += l.Had.Size - l.Held
+		greatest[l.Log] = max(greatest[l.Log], l.Had.Size-l.Held)
+	}
+	for _, of := range greatest {
+		n += of
 	}
 	return n
 }
@@ -309,20 +314,27 @@ func (s *Store) mark(st *staged) error {
 	s.mu.RLock()
 	lost := maps.Clone(s.lost)
 	s.mu.RUnlock()
-	if err := s.marks.add(tips, lost); err != nil {
-		return fmt.Errorf("couldn't mark how far others' logs are held in %s: %w", s.marks.path, err)
-	}
-	for log, tips := range lost {
-		hs, grown := st.logs[log]
-		if !grown {
-			continue
+	err := s.marks.add(tips, lost)
+	if err == nil && len(lost) > 0 {
+		if err = s.makeGood(st, lost); err == nil && len(lost) == 0 {
+			err = s.marks.begin(s.marks.held, lost) // the next start need not ask again
 		}
+	}
+	if err != nil {
+		err = fmt.Errorf("couldn't mark how far others' logs are held in %s: %w", s.marks.path, err)
+	}
+	return err
+}
+
+// makeGood takes out of lost what the staged branches hold.
+func (s *Store) makeGood(st *staged, lost map[ledger.LogID][]ledger.Tip) error {
+	for log, hs := range st.logs {
 		var branches []*held
 		for i := range hs {
 			branches = append(branches, &hs[i])
 		}
 		var still []ledger.Tip
-		for _, tip := range tips {
+		for _, tip := range lost[log] {
 			found, err := holdsTip(branches, tip)
 			if err != nil {
 				return err
@@ -332,6 +344,9 @@ func (s *Store) mark(st *staged) error {
 				continue
 			}
 			still = append(still, tip)
+		}
+		if lost[log] = still; len(still) == 0 {
+			delete(lost, log)
 		}
 		s.setLost(log, still)
 	}

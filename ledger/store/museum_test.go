@@ -227,21 +227,26 @@ func indexExhibits() []exhibit {
 }
 
 func journalExhibits() []exhibit {
-	const last = "own/LOG/*.journal"
+	const last, nor = "own/LOG/*.journal", "nor can it be made again"
 	unsealed := changed(last, zeroedBehind(sealRecord))
 	return []exhibit{
-		{name: "segment-header-flipped", damage: changed("own/LOG/00000001.journal", flippedAt(20)), expect: refused, says: []string{"00000001.journal", "byte 0"}},
-		{name: "segment-zeroed", damage: changed("own/LOG/00000002.journal", zeroed), expect: refused, says: []string{"00000002.journal", "byte 0"}},
-		{name: "segment-missing", damage: changed("own/LOG/00000002.journal", gone), expect: refused, says: []string{"00000002.journal", "missing"}},
-		{name: "segment-truncated", damage: changed("own/LOG/00000001.journal", halved), expect: refused, says: []string{"00000001.journal", "byte"}},
-		{name: "record-flipped-middle", damage: changed("own/LOG/00000001.journal", flippedAt(300)), expect: refused, says: []string{"00000001.journal", "byte"}},
+		{name: "segment-header-flipped", damage: changed("own/LOG/00000001.journal", flippedAt(20)), expect: repaired},
+		{name: "segment-zeroed", damage: changed("own/LOG/00000002.journal", zeroed), expect: repaired},
+		{name: "segment-missing", damage: changed("own/LOG/00000002.journal", gone), expect: repaired},
+		{name: "segment-truncated", damage: changed("own/LOG/00000001.journal", halved), expect: repaired},
+		{name: "record-flipped-middle", damage: changed("own/LOG/00000001.journal", flippedAt(300)), expect: repaired},
+		{name: "segment-header-flipped-no-index", damage: both(indexGone, changed("own/LOG/00000001.journal", flippedAt(20))), expect: repaired},
+		{name: "segment-missing-no-index", damage: both(indexGone, changed("own/LOG/00000002.journal", gone)), expect: refused, says: []string{"00000002.journal", "missing", nor}},
+		{name: "record-flipped-middle-no-index", damage: both(indexGone, changed("own/LOG/00000001.journal", flippedAt(300))), expect: refused, says: []string{"00000001.journal", "byte", nor}},
+		{name: "record-flipped-last-sealed-no-index", damage: both(indexGone, changed(last, flippedAt(-sealRecord-3))), expect: refused, says: []string{".journal", "byte", nor}},
+		{name: "record-flipped-middle-twice", damage: both(changed("own/LOG/00000001.journal", flippedAt(300)), changed("own/LOG/00000002.journal", flippedAt(300))), expect: repaired},
 		{name: "seal-flipped", damage: changed(last, flippedAt(-3)), expect: repaired},
-		{name: "record-flipped-last-sealed", damage: changed(last, flippedAt(-sealRecord-3)), expect: refused, says: []string{".journal", "byte"}},
+		{name: "record-flipped-last-sealed", damage: changed(last, flippedAt(-sealRecord-3)), expect: repaired},
 		{name: "record-flipped-last-unsealed", damage: both(unsealed, changed(last, flippedAt(-3))), expect: refused, says: []string{"in doubt", "the index holds more"}},
 		{name: "record-zeroed-last-unsealed", damage: both(unsealed, changed(last, zeroedBehind(20))), expect: refused, says: []string{"in doubt", "the index holds more"}},
 		{name: "record-flipped-last-no-index", damage: both(indexGone, both(unsealed, changed(last, flippedAt(-3)))), expect: refused, says: []string{"in doubt", ".head"}},
 		{name: "record-flipped-last-no-evidence", damage: both(changed("own/LOG.head", gone), both(indexGone, both(unsealed, changed(last, flippedAt(-3))))), expect: lastIsGone},
-		{name: "segment-truncated-last", damage: changed(last, halved), expect: refused, says: []string{".journal", "byte"}},
+		{name: "segment-truncated-last", damage: changed(last, halved), expect: refused, says: []string{".journal", "byte", "hides where the journal ended"}},
 		{name: "segment-empty-last", damage: changed(last, emptied), expect: refused, says: []string{".journal", "byte 0"}},
 		{name: "segment-missing-last", damage: changed(last, gone), expect: refused, says: []string{"00000003.journal", "byte"}},
 		{name: "head-flipped", damage: changed("own/LOG.head", flippedAt(40)), expect: repaired},

@@ -198,6 +198,9 @@ func (s *Store) recoverOwn(path string) error {
 	if s.own, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, ownMemTableBytes), false, s.cfg.Log); err != nil {
 		return err
 	}
+	if err := finishReplacing(filepath.Join(s.cfg.Dir, ownName)); err != nil {
+		return err
+	}
 	folders, err := os.ReadDir(filepath.Join(s.cfg.Dir, ownName))
 	if err != nil {
 		return err
@@ -208,7 +211,11 @@ func (s *Store) recoverOwn(path string) error {
 		if err != nil {
 			continue // the index
 		}
-		if _, err := s.openWriter(id, nil); err != nil {
+		_, err = s.openWriter(id, nil)
+		if err != nil {
+			err = s.repairOwn(id, err)
+		}
+		if err != nil {
 			if err := s.setAside(id, err); err != nil {
 				return err
 			}

@@ -26,7 +26,8 @@ const crashLives = 8
 // and yet persisted, or failed half-way, or between steps. Everything in memory is
 // dropped, what was not synced is taken back in part, the own index may be thrown
 // back to an earlier life, and the folder is opened again. Then everything that was
-// acknowledged must be there, and beyond it at most the one batch in flight.
+// acknowledged must be there, and beyond it at most the one batch in flight. Where the
+// index of others' logs is taken away, their marks tell what was in it.
 func Crash(t testing.TB, open Opener, seed uint64) {
 	t.Logf("seed %d", seed)
 	fleet := must[Fleet](t)(NewFleet("crash"))
@@ -55,6 +56,7 @@ type world struct {
 	root  string
 	dir   string
 	old   string   // an own index of an earlier life
+	gone  bool     // the index of others' logs is
 	acked [][]byte // own entries
 	maybe [][]byte // of the batch in flight when it died
 	ops   uint64
@@ -62,7 +64,7 @@ type world struct {
 
 func (w *world) live(life int) {
 	disk := &Disk{}
-	if w.rand.IntN(5) > 0 {
+	if !w.gone && w.rand.IntN(5) > 0 {
 		disk.FailAt(1+w.rand.IntN(40), Failure(w.rand.IntN(3)))
 	}
 	s, err := w.open(store.Config{
@@ -113,6 +115,9 @@ func (w *world) check(s *store.Store, life int) {
 		}
 	}
 	w.acked, w.maybe = got, nil
+	if w.gone {
+		w.again(s, life)
+	}
 	for _, l := range s.Lost() {
 		w.t.Fatalf("life %d: marks say that %d entries of a peer were held, of which %d are: marks must never be ahead", life, l.Had.Size, l.Held)
 	}
@@ -131,6 +136,23 @@ func (w *world) check(s *store.Store, life int) {
 			}
 		}
 	}
+}
+
+// again looks whether marks tell of everything that peers were told is durable, and has
+// it sent again.
+func (w *world) again(s *store.Store, life int) {
+	had := map[ledger.LogID]uint64{}
+	for _, l := range s.Lost() {
+		had[l.Log] = max(had[l.Log], l.Had.Size)
+	}
+	for k, a := range w.peers {
+		if n := had[a.ID()]; n != w.sent[k] && n != w.sends[k] {
+			w.t.Fatalf("life %d: marks tell of %d entries of a peer, %d were acknowledged and in flight %d", life, n, w.sent[k], w.sends[k])
+		}
+		must[[]store.IngestResult](w.t)(s.Ingest(w.t.Context(), a.Runs))
+		w.sent[k], w.sends[k] = a.Log.End.Size, 0
+	}
+	w.gone = false
 }
 
 func (w *world) work(s *store.Store, writer *store.Writer) {
@@ -243,6 +265,12 @@ func (w *world) die(s *store.Store, disk *Disk, life int) {
 			if err := os.Remove(filepath.Join(index, "MANIFEST")); err != nil {
 				w.t.Fatal(err)
 			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(next, "peers", "marks")); err == nil && w.rand.IntN(4) == 0 {
+		w.gone = true
+		if err := os.RemoveAll(filepath.Join(next, "peers", "index")); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 	if s != nil {

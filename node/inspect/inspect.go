@@ -138,8 +138,11 @@ func (a Asker) logs(prefix string) ([]Log, error) {
 
 func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 	var own, entries, ownEntries, gone uint64
+	greatest := map[ledger.LogID]uint64{}
 	for _, l := range lost {
-		gone += l.Had - l.Held
+		gone -= greatest[l.ID]
+		greatest[l.ID] = max(greatest[l.ID], l.Had-l.Held)
+		gone += greatest[l.ID]
 	}
 	for _, l := range logs {
 		entries += l.End.Size
@@ -155,7 +158,7 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 	}{
 		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries},
 		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
-		{"logs cut short", uint64(len(lost))}, {"entries lost", gone},
+		{"logs cut short", uint64(len(greatest))}, {"entries lost", gone},
 	} {
 		fmt.Fprintf(w, "%s\t%d\n", row.what, row.count)
 	}

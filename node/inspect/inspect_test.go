@@ -136,7 +136,7 @@ func TestVerifyCanBeBrokenOff(t *testing.T) {
 // What was held once and is not is said by every question that counts.
 func TestLost(t *testing.T) {
 	l, fleet := newLedger(t)
-	l.lost = []Loss{{ID: l.log.ID, Had: 50, Held: 19}, {ID: ledger.LogID{0xfe}, Had: 9}}
+	l.lost = []Loss{{ID: l.log.ID, Had: 50, Held: 19}, {ID: ledger.LogID{0xfe}, Had: 9}, {ID: ledger.LogID{0xfe}, Had: 5}}
 	for do, want := range map[string]string{
 		Stat:   "logs cut short   2\nentries lost     40\n",
 		Heads:  l.log.ID.String() + "  LOST       19       50 were held here",
@@ -150,7 +150,7 @@ func TestLost(t *testing.T) {
 	}
 	var out bytes.Buffer // of a log that nothing is left of too
 	err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(t.Context(), Query{Do: Heads, Log: "FE", JSON: true}, &out, new(bytes.Buffer))
-	if want := `{"log":"fe000000000000000000000000000000","had":9,"held":0}` + "\n"; err != nil || out.String() != want {
+	if want := `{"log":"fe000000000000000000000000000000","had":9,"held":0}` + "\n" + `{"log":"fe000000000000000000000000000000","had":5,"held":0}` + "\n"; err != nil || out.String() != want {
 		t.Errorf("%v, %s", err, out.String())
 	}
 }
