@@ -50,8 +50,9 @@
 // Reading. Every byte must be as above, but for one case: in the last segment, from
 // the end of the opening on, the last record may be what a crash left of one write.
 // It is torn, and dropped, if it is no record (a length out of range, or a wrong
-// CRC), has at most 1,048,617 bytes before the zeros begin, and no byte after its
-// first begins a record whose length, type and CRC are right. In every other case
+// CRC), has at most 1,048,617 bytes before the zeros begin, none of them beyond its
+// own length where its head can be believed, and no byte after its first begins a
+// record whose length, type and CRC are right. In every other case
 // the journal is damaged and nothing of it is used: a header that is wrong, a last
 // segment of another length than it was made with, a gap in the numbers, a record
 // that is no record where one must be, a right CRC with a wrong type, hash or

@@ -492,7 +492,7 @@ func FuzzRecord(f *testing.F) {
 			if err != nil || n != len(record) || !bytes.Equal(payload, b) {
 				t.Fatalf("a record of %x is not read back: %v", b, err)
 			}
-			if torn(append([]byte{1}, record...)) == nil {
+			if torn(append([]byte{1}, record...), 0, hash) == nil {
 				t.Fatal("an intact record was not found behind one byte")
 			}
 		}

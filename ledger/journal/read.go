@@ -228,7 +228,7 @@ func (r *reader) scan(h header, b []byte, path string) (found []batch, err error
 			return found, damage(path, at.end, err)
 		}
 		if err != nil {
-			if r.rec.Torn, err = judge(path, at.end, b[at.end:], err); err != nil {
+			if r.rec.Torn, err = judge(path, at, b[at.end:], err); err != nil {
 				return found, err
 			}
 			break
@@ -270,8 +270,9 @@ func damage(path string, at int64, err error) error {
 	return &DamageError{Path: path, Offset: at, Reason: err.Error()}
 }
 
-// judge tells the zeros after the last record, and a torn last record, from damage.
-func judge(path string, at int64, rest []byte, err error) (*Torn, error) {
+// judge tells the zeros after the last intact record, and a torn last one, from damage.
+func judge(path string, last link, rest []byte, err error) (*Torn, error) {
+	at := last.end
 	n := used(rest)
 	if n == 0 {
 		return nil, nil
@@ -279,7 +280,7 @@ func judge(path string, at int64, rest []byte, err error) (*Torn, error) {
 	if !errors.Is(err, errNoRecord) {
 		return nil, damage(path, at, err)
 	}
-	if why := torn(rest); why != nil {
+	if why := torn(rest, at, last.hash); why != nil {
 		return nil, damage(path, at, fmt.Errorf("%w, and %w", err, why))
 	}
 	return &Torn{Path: path, Offset: at, Bytes: int64(n), Reason: err.Error()}, nil

@@ -102,9 +102,11 @@ func used(b []byte) int {
 	return n
 }
 
-// torn reports whether rest, which begins with no record, can be what a crash left
-// of one write: a record found further on proves that it is not.
-func torn(rest []byte) error {
+// torn reports whether rest, which begins with no record at offset at of its file, can
+// be what a crash left of one write of a record that follows what has the hash before:
+// a record found further on proves that it is not, and so does any byte beyond its own
+// length.
+func torn(rest []byte, at int64, before ledger.Hash) error {
 	end := used(rest)
 	if end > recordMaxBytes {
 		return fmt.Errorf("%d bytes follow, more than one record can have", end)
@@ -117,7 +119,38 @@ func torn(rest []byte) error {
 			return fmt.Errorf("an intact record follows %d bytes further on", i)
 		}
 	}
+	if n := ownLength(rest, at, before); n > 0 && end > n {
+		return fmt.Errorf("%d bytes follow, the record itself has %d", end, n)
+	}
 	return nil
+}
+
+const (
+	// believedBytes is how many bytes of a record's hash of what stands before must be
+	// right for its length to be believed: of other bytes so many never are.
+	believedBytes = 24
+	// blockBytes is what a disk at least writes whole or not at all.
+	blockBytes = 512
+)
+
+// ownLength is how many bytes a damaged or torn record had when it was written, as far
+// as its head can be believed; else 0. A length that lies in two of the disk's blocks
+// may be half written.
+func ownLength(b []byte, at int64, before ledger.Hash) int {
+	if len(b) < recordHeadBytes || at%blockBytes > blockBytes-4 {
+		return 0
+	}
+	same := 0
+	for i, c := range before {
+		if b[5+i] == c {
+			same++
+		}
+	}
+	n := binary.BigEndian.Uint32(b)
+	if same < believedBytes || n == 0 || n > PayloadMaxBytes {
+		return 0
+	}
+	return recordHeadBytes + int(n)
 }
 
 // header is what a segment begins with.

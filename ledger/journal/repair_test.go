@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -24,6 +25,27 @@ func checkEnd(t *testing.T, dir string, want []string, what string) {
 	}
 	if r.Ended && (r.Batches == 0 && last != want[len(want)-1] || r.Batches > 0 && r.Batches != uint64(len(want))) {
 		t.Errorf("%s: the end is said to be %q and %d batches, want %q", what, last, r.Batches, want)
+	}
+}
+
+// One write leaves one record torn: where a bit of each of the last two records is
+// wrong, nothing is dropped. Only a length that is wrong itself hides what follows.
+func TestTwoRotten(t *testing.T) {
+	v := vectors(t)["good-three"]
+	whole := v.files["00000001.journal"]
+	dir := filepath.Join(t.TempDir(), "journal")
+	for one := 122 + 4; one < 169; one++ {
+		for two := 169; two < 215; two++ {
+			b := bytes.Clone(whole)
+			b[one] ^= 1 << (two % 8)
+			b[two] ^= 1 << (one % 8)
+			v.files["00000001.journal"] = b
+			v.writeTo(t, dir)
+			var damage *DamageError
+			if _, got, rec, err := look(dir, nil, 0); !errors.As(err, &damage) {
+				t.Fatalf("bits of bytes %d and %d: records %q, torn %+v, %v", one, two, got, rec.Torn, err)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -171,6 +172,20 @@ func zeroedBehind(n int) func([]byte) []byte {
 	}
 }
 
+// flippedRecords flips a bit in the payload of the last n records of a segment.
+func flippedRecords(n int) func([]byte) []byte {
+	return func(b []byte) []byte {
+		var at []int
+		for next := 76; next+41 < len(b) && binary.BigEndian.Uint32(b[next:]) > 0; next += 41 + int(binary.BigEndian.Uint32(b[next:])) {
+			at = append(at, next)
+		}
+		for _, record := range at[len(at)-n:] {
+			b[record+60] ^= 4
+		}
+		return b
+	}
+}
+
 func both(a, b func(*testing.T, museum, string)) func(*testing.T, museum, string) {
 	return func(t *testing.T, m museum, dir string) { a(t, m, dir); b(t, m, dir) }
 }
@@ -229,6 +244,7 @@ func indexExhibits() []exhibit {
 func journalExhibits() []exhibit {
 	const last, nor = "own/LOG/*.journal", "nor can it be made again"
 	unsealed := changed(last, zeroedBehind(sealRecord))
+	three := func(t *testing.T, m museum, dir string) { m.write(t, dir, museumEntries+3, func() {}) } // after a header
 	return []exhibit{
 		{name: "segment-header-flipped", damage: changed("own/LOG/00000001.journal", flippedAt(20)), expect: repaired},
 		{name: "segment-zeroed", damage: changed("own/LOG/00000002.journal", zeroed), expect: repaired},
@@ -246,6 +262,7 @@ func journalExhibits() []exhibit {
 		{name: "record-zeroed-last-unsealed", damage: both(unsealed, changed(last, zeroedBehind(20))), expect: refused, says: []string{"in doubt", "the index holds more"}},
 		{name: "record-flipped-last-no-index", damage: both(indexGone, both(unsealed, changed(last, flippedAt(-3)))), expect: refused, says: []string{"in doubt", ".head"}},
 		{name: "record-flipped-last-no-evidence", damage: both(changed("own/LOG.head", gone), both(indexGone, both(unsealed, changed(last, flippedAt(-3))))), expect: lastIsGone},
+		{name: "records-flipped-last-two-no-evidence", damage: both(three, both(changed("own/LOG.head", gone), both(indexGone, both(unsealed, changed(last, flippedRecords(2)))))), expect: refused, says: []string{".journal", "the record itself has"}},
 		{name: "segment-truncated-last", damage: changed(last, halved), expect: refused, says: []string{".journal", "byte", "hides where the journal ended"}},
 		{name: "segment-empty-last", damage: changed(last, emptied), expect: refused, says: []string{".journal", "byte 0"}},
 		{name: "segment-missing-last", damage: changed(last, gone), expect: refused, says: []string{"00000003.journal", "byte"}},

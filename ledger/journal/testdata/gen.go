@@ -147,6 +147,10 @@ func main() {
 	write("torn-zeroed", "unsealed first second", "a last record that is zeros leaves nothing behind; other evidence must tell", whole(h, a, b, make([]byte, len(c))))
 
 	write("bad-flip-payload", "damaged 00000001.journal 76 wrong checksum", "a bit of the first payload", whole(h, flip(a, 42), b, c))
+	write("bad-two-flipped", "damaged 00000001.journal 122 the record itself has", "a bit of each of the last two records: one write tears one record", whole(h, a, flip(b, 42), flip(c, 42)))
+	write("bad-two-flipped-chain", "damaged 00000001.journal 122 the record itself has", "the same, in the hash of what stands before", whole(h, a, flip(b, 20), flip(c, 20)))
+	write("bad-two-flipped-type", "damaged 00000001.journal 122 the record itself has", "the same, in the type", whole(h, a, flip(b, 4), flip(c, 4)))
+	write("bad-flipped-and-seal", "damaged 00000001.journal 122 the record itself has", "a bit of the last batch, and of the seal that follows it", whole(h, a, flip(b, 44), flip(s2, 44)))
 	write("bad-flip-length", "damaged 00000001.journal 76 an intact record follows", "a bit of the first length, which now reaches beyond the end", whole(h, flip(a, 1), b, c))
 	write("bad-flip-crc", "damaged 00000001.journal 122 wrong checksum", "a bit of the second checksum", whole(h, a, flip(b, 38), c))
 	write("bad-flip-chain", "damaged 00000001.journal 122 wrong checksum", "a bit of the second chain hash", whole(h, a, flip(b, 9), c))
