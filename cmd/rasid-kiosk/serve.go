@@ -174,7 +174,7 @@ func (k *kiosk) openLog() (*store.Writer, error) {
 	}
 	last := k.store.LastKnown(k.key.Grant.PublicKey())
 	before := k.key
-	if k.key, err = k.id.NextLogKey(before, cert.ReasonDoubt, last, rand.Reader); err != nil {
+	if k.key, err = k.id.NextLogKey(before, k.store.WhyGivenUp(before.Grant.PublicKey()), last, rand.Reader); err != nil {
 		return nil, err
 	}
 	k.log.Error("the log is in doubt; a new incarnation begins", "before", before.String(), "last known size", last.Size, "now", k.key.String())

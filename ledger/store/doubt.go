@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"rasid/ledger"
+	"rasid/ledger/cert"
 	"rasid/ledger/journal"
 )
 
@@ -19,6 +21,25 @@ const doubtSuffix = ".doubt"
 type doubt struct {
 	id  ledger.LogID
 	why error
+}
+
+// elsewhere is a doubt that only something beside this disk raises, a head file on
+// another or a neighbour: journal and index are whole and agree, so the disk is an older
+// copy, or was copied.
+type elsewhere struct{ error }
+
+func (e elsewhere) Unwrap() error { return e.error }
+
+// reasonName is the file in a given up journal's folder that says why.
+const reasonName = "why"
+
+// reasonOf is what a new incarnation's grant is to say.
+func reasonOf(why error) cert.Reason {
+	var e elsewhere
+	if errors.As(why, &e) {
+		return cert.ReasonRestored
+	}
+	return cert.ReasonDoubt
 }
 
 // doubtful reports whether an own log failed to open for what is on the disk, damage
@@ -38,6 +59,22 @@ func (s *Store) setAside(id ledger.LogID, err error) error {
 	return nil
 }
 
+// setForkedAside sets aside every own log of which another history was shown.
+func (s *Store) setForkedAside() error {
+	for _, f := range s.forks {
+		if h := s.logs[f.Log]; h == nil || !h.own {
+			continue
+		}
+		if err := s.setAside(f.Log, forkedOwn(f.Log, f.Theirs.End.Size)); err != nil {
+			return err
+		}
+		if err := s.closeWriter(f.Log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // giveUp makes a log in doubt one like any other machine's: what journal and index
 // hold of it goes to the others' runs, neighbours may add what is missing, and the
 // journal's folder stays under another name. Doing it again changes nothing.
@@ -50,15 +87,37 @@ func (s *Store) giveUp(d doubt) error {
 	for n := 2; exists(aside); n++ {
 		aside = fmt.Sprint(dir, doubtSuffix, n)
 	}
-	err := os.Rename(dir, aside)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = makeDir(aside) // it says that the log was given up, where no journal is left to
+	if err := makeDir(dir); err != nil { // where no journal is left, it says that the log was given up
+		return err
 	}
-	if err != nil {
+	if err := writeReason(dir, d.why); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, aside); err != nil {
 		return err
 	}
 	s.cfg.Log.Error("an own log is in doubt and is given up; nothing of it was removed", "log", d.id.String(), "journal", aside, "error", d.why)
 	return syncDir(filepath.Dir(dir))
+}
+
+// writeReason says in the folder of a journal why it is given up, where nothing says so
+// yet: what is known first is what a neighbour showed.
+func writeReason(dir string, why error) error {
+	path := filepath.Join(dir, reasonName)
+	if exists(path) {
+		return nil
+	}
+	return writeDurably(path, fmt.Appendf(nil, "%d\n%v\n", reasonOf(why), why))
+}
+
+// WhyGivenUp is the reason for the grant of the incarnation after the log of that key,
+// which OpenOwn refused as in doubt (LEDGER.md §3.3).
+func (s *Store) WhyGivenUp(key ed25519.PublicKey) cert.Reason {
+	b, err := os.ReadFile(filepath.Join(s.journalDir(ledger.LogIDOf(key))+doubtSuffix, reasonName))
+	if err == nil && bytes.HasPrefix(b, fmt.Appendf(nil, "%d\n", cert.ReasonRestored)) {
+		return cert.ReasonRestored
+	}
+	return cert.ReasonDoubt
 }
 
 func exists(path string) bool {

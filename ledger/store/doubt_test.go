@@ -5,9 +5,11 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"rasid/ledger"
+	"rasid/ledger/cert"
 	"rasid/ledger/store"
 	"rasid/ledger/storetest"
 )
@@ -28,6 +30,9 @@ func TestGiveUp(t *testing.T) {
 				do(t, err)
 				if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) {
 					t.Fatalf("error %v", err)
+				}
+				if why := s.WhyGivenUp(w.me.LogKey.Public().(ed25519.PublicKey)); why != cert.ReasonDoubt {
+					t.Errorf("the reason is %d", why) // all evidence lies on this disk
 				}
 				last := s.LastKnown(w.me.LogKey.Public().(ed25519.PublicKey))
 				if last.Size != w.entries { // the head file says so, whatever else is gone
@@ -85,8 +90,113 @@ func TestProofFromNeighbours(t *testing.T) {
 	w.cfg.GiveUp = true
 	s, err = store.Open(w.cfg)
 	do(t, err)
+	if why := s.WhyGivenUp(twin.Log.Key); why != cert.ReasonRestored {
+		t.Errorf("the reason is %d", why)
+	}
 	if last := s.LastKnown(w.me.LogKey.Public().(ed25519.PublicKey)); last != twin.Log.End {
 		t.Errorf("known is %+v, want %+v", last, twin.Log.End)
+	}
+	do(t, s.Close())
+}
+
+// Another history of the own log, however short, is kept as proof and ends the process
+// before more is signed; the next start gives the log up. Echoes do neither.
+func TestForkOfOwnLog(t *testing.T) {
+	for name, size := range map[string]uint64{"shorter": 5, "as long": 21} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			twin, err := storetest.NewAuthor(w.me)
+			do(t, err)
+			for n := range size - 1 {
+				e, err := storetest.Sale(100 + n)
+				do(t, err)
+				_, err = twin.Write(e)
+				do(t, err)
+			}
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			writer, err := s.OpenOwn(w.me.LogKey)
+			do(t, err)
+			ended := make(chan error, 1)
+			go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
+			own, _ := s.Log(w.me.ID())
+			forged := twin.Whole()
+			forged.End.Sig[7] ^= 1
+			for from := range own.End.Size {
+				echo, err := s.ReadRun(w.me.ID(), from, 1<<(3+from))
+				do(t, err)
+				results, err := s.Ingest(t.Context(), []ledger.Run{echo, forged, twin.Runs[0]})
+				do(t, err)
+				for _, r := range results {
+					if !errors.Is(r.Err, store.ErrOwnLog) {
+						t.Fatalf("an echo, or what nobody signed, was answered with %v", r.Err)
+					}
+				}
+			}
+			results, err := s.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+			do(t, err)
+			if !errors.Is(results[0].Err, store.ErrInDoubt) {
+				t.Fatalf("the proof was answered with %v", results[0].Err)
+			}
+			if err := <-ended; !errors.Is(err, store.ErrInDoubt) {
+				t.Fatalf("Run ended with %v", err)
+			}
+			if _, err := writer.Commit(t.Context(), func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); err == nil {
+				t.Error("it committed")
+			}
+			do(t, s.Close())
+			if s, err := store.Open(w.cfg); !errors.Is(err, store.ErrInDoubt) {
+				t.Fatalf("it opened: %v, %v", err, s.Close())
+			}
+			w.cfg.GiveUp = true
+			for range 2 { // the second start says the same
+				w.forkGivenUp(t, own.End, twin)
+			}
+		})
+	}
+}
+
+// forkGivenUp looks that both histories of the own log are kept and neither goes on.
+func (w damageWorld) forkGivenUp(t *testing.T, own ledger.Checkpoint, twin *storetest.Author) {
+	t.Helper()
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) {
+		t.Errorf("error %v", err)
+	}
+	forks := s.Forks()
+	if len(forks) != 1 || forks[0].Theirs.End != twin.Log.End || forks[0].Ours.Verify(twin.Log.Key) != nil {
+		t.Errorf("the evidence is of %d forks", len(forks))
+	}
+	if last := s.LastKnown(twin.Log.Key); last != own {
+		t.Errorf("known is %+v, want %+v", last, own)
+	}
+	if why := s.WhyGivenUp(twin.Log.Key); why != cert.ReasonRestored {
+		t.Errorf("the reason is %d", why)
+	}
+	_, err = s.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+	do(t, err)
+	if branches := s.Branches(w.me.ID()); len(branches) != 2 || branches[0].End() != own || branches[1].End() != twin.Log.End {
+		t.Errorf("%d branches", len(branches))
+	}
+	do(t, s.Close())
+}
+
+// A disk put back from an older copy is whole in itself; a head file on another disk
+// shows it, and the grant says so.
+func TestRestoredDisk(t *testing.T) {
+	w := newDamageWorld(t)
+	w.cfg.EvidenceDir, w.cfg.GiveUp = t.TempDir(), true
+	w.append(t, 1)
+	old := filepath.Join(t.TempDir(), "old")
+	do(t, os.CopyFS(old, os.DirFS(w.cfg.Dir)))
+	w.append(t, 1)
+	w.cfg.Dir = old
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	key := w.me.LogKey.Public().(ed25519.PublicKey)
+	if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) || s.WhyGivenUp(key) != cert.ReasonRestored || s.LastKnown(key).Size != 23 {
+		t.Errorf("reason %d, %d entries known, %v", s.WhyGivenUp(key), s.LastKnown(key).Size, err)
 	}
 	do(t, s.Close())
 }

@@ -60,7 +60,8 @@ func (s *Store) Ingest(ctx context.Context, runs []ledger.Run) ([]IngestResult, 
 func (s *Store) stage(st *staged, run ledger.Run) (added int, refused, err error) {
 	hs := s.branches(st, run.Log)
 	if hs[0].own {
-		return 0, s.refuseOwn(hs[0], run), nil
+		refused, err := s.refuseOwn(hs[0], run)
+		return 0, refused, err
 	}
 	if hs[0], refused = s.openLog(hs[0], run); refused != nil {
 		return 0, refused, nil
@@ -121,25 +122,38 @@ func (s *Store) branches(st *staged, id ledger.LogID) []held {
 	return hs
 }
 
-// refuseOwn says why a run of an own log is refused: as an echo, or because it
-// proves that somebody signed more with this key than the journal knows. Then the
-// proof is kept in the head file, so that the next start sees it, and Run ends
-// before anything more is signed.
-func (s *Store) refuseOwn(h held, run ledger.Run) error {
-	if run.End.Size <= h.log.End.Size || len(h.log.Key) == 0 || run.End.Verify(h.log.Key) != nil {
-		return fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
+// refuseOwn says why a run of an own log is refused: as an echo, or because it proves
+// that somebody signed more with this key than the journal knows, or otherwise. Then
+// the proof is kept, in the head file or as evidence of a fork, so that the next start
+// sees it, and Run ends before anything more is signed.
+func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
+	echo := fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
+	if len(h.log.Key) == 0 || run.End.Verify(h.log.Key) != nil {
+		return echo, nil
 	}
-	err := inDoubt(run.Log, h.log.End.Size, "a neighbour sent a checkpoint at %d", run.End.Size)
+	if run.End.Size <= h.log.End.Size {
+		root, err := h.rootAt(run.End.Size)
+		if err != nil || root == run.End.Root {
+			return echo, err
+		}
+		if err := s.keepFork(h, run); err != nil {
+			return nil, err
+		}
+		refused = forkedOwn(run.Log, run.End.Size)
+		s.fail(refused)
+		return refused, nil
+	}
+	refused = elsewhere{inDoubt(run.Log, h.log.End.Size, "a neighbour sent a checkpoint at %d", run.End.Size)}
 	s.mu.RLock()
 	writers := s.writers
 	s.mu.RUnlock()
 	for _, w := range writers {
 		if w.id == run.Log {
-			err = errors.Join(err, w.head.write(h.log.Key, run.End))
+			refused = errors.Join(refused, w.head.write(h.log.Key, run.End), writeReason(s.journalDir(run.Log), refused))
 		}
 	}
-	s.fail(err)
-	return err
+	s.fail(refused)
+	return refused, nil
 }
 
 // flush makes what is staged durable in one transaction, then visible.

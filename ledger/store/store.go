@@ -22,8 +22,9 @@ import (
 var ErrNotHeld = errors.New("not held")
 
 // ErrInDoubt is returned when something shows that an own log was longer than its
-// journal now says. To go on would sign positions twice, so nothing is opened.
-var ErrInDoubt = errors.New("the log is in doubt: its journal is shorter than it was")
+// journal now says, or that its key signed another history too. To go on would sign
+// positions twice, so nothing is opened.
+var ErrInDoubt = errors.New("the log is in doubt")
 
 // ErrStopped is returned by Commit when Run has ended.
 var ErrStopped = errors.New("the store has stopped")
@@ -274,7 +275,7 @@ func (s *Store) loadPeers(path string) error {
 			if own.log.End.Size >= l.log.End.Size {
 				continue
 			}
-			err := inDoubt(id, own.log.End.Size, "a neighbour sent %d", l.log.End.Size)
+			err := elsewhere{inDoubt(id, own.log.End.Size, "a neighbour sent %d", l.log.End.Size)}
 			if err := s.setAside(id, err); err != nil {
 				return err
 			}
@@ -299,6 +300,9 @@ func (s *Store) loadPeers(path string) error {
 	if s.forks, err = s.peers.forks(); err != nil {
 		return err
 	}
+	if err := s.setForkedAside(); err != nil {
+		return err
+	}
 	return s.openMarks(filepath.Join(s.cfg.Dir, peersName, marksName))
 }
 
@@ -314,6 +318,10 @@ func (s *Store) followIndex(x *index) error {
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
 	return fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)
+}
+
+func forkedOwn(id ledger.LogID, size uint64) error {
+	return elsewhere{fmt.Errorf("own log %s: a neighbour showed another history of %d entries that its key signed, so a copy of this disk wrote too: %w; end the other machine, and begin a new incarnation", id, size, ErrInDoubt)}
 }
 
 // Run commits what Writers are given until ctx ends, then returns nil. Any other

@@ -193,7 +193,11 @@ func (s *Store) checkDoubt(id ledger.LogID, h held, late []growth, head *headFil
 		h.pending = joined(late)
 	}
 	if err := s.checkHead(h, head); err != nil {
-		return inDoubt(id, size, "%w", err)
+		err = inDoubt(id, size, "%w", err)
+		if s.cfg.EvidenceDir != "" {
+			err = elsewhere{err}
+		}
+		return err
 	}
 	return nil
 }
