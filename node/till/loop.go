@@ -82,7 +82,8 @@ type Config struct {
 	// Former does the same for the log of the incarnation before, as far as it is held;
 	// nil where there was none.
 	Former func(f func(index uint64, entry []byte) error) error
-	// DiskLow reports at each tick whether the disk is short of room; nil: never.
+	// DiskLow reports whether the disk is short of room; nil: never. It is asked at each
+	// tick, before a note is decided on and before a citizen's action: it must be quick.
 	DiskLow func() bool
 	// Clock stamps entries; Now drives the time-outs; Ticks arrive a few times a second.
 	Clock   func() ledger.Time
@@ -158,7 +159,7 @@ func (t *Till) Run(ctx context.Context) error {
 		case <-t.cfg.Ticks:
 			err = t.tick(ctx)
 		case ev := <-t.cfg.Devices:
-			err = t.step(ctx, ev)
+			err = t.device(ctx, ev)
 		case ev := <-t.cfg.Prints:
 			err = t.step(ctx, ev)
 		case r := <-t.requests:
@@ -170,17 +171,35 @@ func (t *Till) Run(ctx context.Context) error {
 	}
 }
 
-// tick looks at the disk before time passes: no sale begins and no note is taken on
-// a disk that may not hold what follows.
+// look looks at the disk: no sale begins and no note is taken on one that may not
+// hold what follows.
+func (t *Till) look(ctx context.Context) error {
+	if t.cfg.DiskLow == nil {
+		return nil
+	}
+	if now := (DiskNow{Low: t.cfg.DiskLow()}); now != t.m.disk {
+		return t.step(ctx, now)
+	}
+	return nil
+}
+
+// tick looks at the disk before time passes.
 func (t *Till) tick(ctx context.Context) error {
-	if t.cfg.DiskLow != nil {
-		if now := (DiskNow{Low: t.cfg.DiskLow()}); now != t.m.disk {
-			if err := t.step(ctx, now); err != nil {
-				return err
-			}
-		}
+	if err := t.look(ctx); err != nil {
+		return err
 	}
 	return t.step(ctx, Tick{})
+}
+
+// device hands on what a device says. Before a note is decided on, the disk is looked
+// at: a tick may be long ago by then.
+func (t *Till) device(ctx context.Context, ev hardware.AcceptorEvent) error {
+	if _, note := ev.(hardware.NoteEscrowed); note {
+		if err := t.look(ctx); err != nil {
+			return err
+		}
+	}
+	return t.step(ctx, ev)
 }
 
 func (t *Till) recover(ctx context.Context) error {
@@ -229,6 +248,10 @@ func fold(apply func(uint64, ledger.Hash, ledger.Time, event.Body) error, index 
 }
 
 func (t *Till) act(ctx context.Context, r request) error {
+	if err := t.look(ctx); err != nil { // the action may open a sale
+		r.done <- err
+		return err
+	}
 	if r.seq != t.m.seq {
 		r.done <- ErrStale
 		return nil
