@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func incarnationKiosk(t *testing.T) *settings {
 func (s *settings) life(t *testing.T) (key fleet.LogKey, before, after uint64) {
 	t.Helper()
 	k := &kiosk{s: s, log: slog.New(slog.DiscardHandler), clock: newClock("none")}
-	if err := k.openData(); err != nil {
+	if err := k.openData(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"math"
 	"net/http"
 
@@ -16,6 +15,9 @@ import (
 
 // standing is what every screen says of the kiosk's contact with the office.
 func (k *kiosk) standing() ui.Standing {
+	if k.front.get() == nil {
+		return ui.Standing{Dues: true} // the ledger is not open: nobody knows
+	}
 	held, heard := k.feed.acknowledged()
 	s := ui.Standing{Heard: heard}
 	for _, p := range k.host.Status().Peers {
@@ -41,7 +43,7 @@ func (k *kiosk) standing() ui.Standing {
 
 // observe serves health and metrics, without personal data and without the cookie.
 func (k *kiosk) observe(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", k.ready)
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -54,12 +56,19 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	r.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_lost_entries", Help: "Entries of others' logs that were held here before the disk was damaged, and have not come again."}, func() float64 { return float64(k.store.LostEntries()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_free_bytes", Help: "Bytes free for the ledger, NaN when that cannot be told."}, func() float64 {
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_free_bytes", Help: "Bytes free for the ledger, less what the reserve lacks, NaN when that cannot be told."}, func() float64 {
 			room, err := k.store.Room()
 			if err != nil {
 				return math.NaN()
 			}
 			return float64(room.Free)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_reserve_bytes", Help: "Bytes of the disk that the reserve takes; less than the setting when the disk is or was full."}, func() float64 {
+			room, err := k.store.Room()
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(room.Reserve)
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_low", Help: "1 when too little is free to take money."}, func() float64 { return one(k.low.Load()) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
@@ -82,10 +91,5 @@ func (k *kiosk) reasons() []string {
 }
 
 func (k *kiosk) ready(w http.ResponseWriter, _ *http.Request) {
-	reasons := k.reasons()
-	w.Header().Set("Content-Type", "application/json")
-	if len(reasons) > 0 {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"ready": len(reasons) == 0, "reasons": reasons}) // the asker went away
+	answerReady(w, k.reasons())
 }

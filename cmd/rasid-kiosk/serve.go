@@ -54,6 +54,7 @@ type kiosk struct {
 	feed      *feed
 	ring      *fleet.Ring
 	personal  *keep.Keeper
+	front     *front
 	screens   *ui.Screens
 	listener  net.Listener
 	clock     clock
@@ -68,7 +69,10 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		return err
 	}
 	k := &kiosk{s: s, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), clock: newClock(s.Clock)}
-	if err := k.open(ctx); err != nil {
+	if err := k.open(ctx, out); err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to end while it waited for room
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, k.store.Close()) }()
@@ -83,6 +87,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the catalogue", Run: k.feed.run},
 		node.Actor{Name: "the till", Run: k.runTill},
 		node.Actor{Name: "the forgetting of bills", Run: k.expire},
+		node.Actor{Name: "the disk", Run: k.tend},
 		node.Actor{Name: "the command socket", Run: func(ctx context.Context) error {
 			return socket.Serve(ctx, k.s.Dir, cli.Jobs(k.store, k.id.Fleet))
 		}},
@@ -91,21 +96,27 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 }
 
 // open opens what holds data and makes the actors; nothing runs yet.
-func (k *kiosk) open(ctx context.Context) (err error) {
-	if k.listener, err = net.Listen("tcp", k.s.Listen); err != nil {
-		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", k.s.Listen, err)
+func (k *kiosk) open(ctx context.Context, out io.Writer) (err error) {
+	if err := k.listen(k.s.Listen); err != nil {
+		return err
 	}
-	if err := k.openData(); err != nil {
-		return errors.Join(err, k.listener.Close())
+	defer func() {
+		if err != nil {
+			_ = k.listener.Close() // or it was closed before: what failed is what counts
+		}
+	}()
+	if err := k.openData(ctx, out); err != nil {
+		return err
 	}
 	if err := k.make(ctx); err != nil {
-		return errors.Join(err, k.listener.Close(), k.store.Close())
+		return errors.Join(err, k.store.Close())
 	}
+	k.front.set(k.till)
 	return nil
 }
 
-// openData opens identity, store and log.
-func (k *kiosk) openData() (err error) {
+// openData opens identity, screens, store and log.
+func (k *kiosk) openData(ctx context.Context, out io.Writer) (err error) {
 	if k.id, err = fleet.Load(k.s.Dir); err != nil {
 		return err
 	}
@@ -115,8 +126,12 @@ func (k *kiosk) openData() (err error) {
 	if k.key, err = k.id.OpenLogKey(cert.StreamMain, rand.Reader); err != nil {
 		return err
 	}
-	k.store, err = store.Open(store.Config{
+	if err := k.makeScreens(); err != nil {
+		return err
+	}
+	k.store, err = k.openStore(ctx, out, store.Config{
 		Dir: filepath.Join(k.s.Dir, "data"), Fleet: k.id.Fleet, Machine: k.id.MachineKey(), Log: k.log, EvidenceDir: k.s.HeadDir, GiveUp: true,
+		RoomBytes: uint64(k.s.RoomMiB) << 20, ReserveBytes: uint64(k.s.ReserveMiB) << 20,
 	})
 	if err != nil {
 		return err
@@ -157,8 +172,14 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.former, DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
+	return nil
+}
+
+// makeScreens makes the screens, which show a closed kiosk until it is open.
+func (k *kiosk) makeScreens() (err error) {
+	k.front = newFront()
 	k.screens, err = ui.New(ui.Config{
-		Slot: k.id.Slot(), Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline, Till: k.till, Standing: k.standing, Now: time.Now, Rand: rand.Reader,
+		Slot: k.id.Slot(), Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline, Till: k.front, Standing: k.standing, Now: time.Now, Rand: rand.Reader,
 		Log: k.log, Fonts: map[string][]byte{"regular.ttf": fonts.Regular, "bold.ttf": fonts.Bold}, FrameAncestors: k.s.Frame,
 	})
 	return err
@@ -278,8 +299,15 @@ func (k *kiosk) serveHTTP(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	k.observe(mux)
 	mux.Handle("/", k.screens)
+	if err := k.sayScreen(out); err != nil {
+		return err
+	}
+	return socket.HTTP(ctx, k.listener, mux)
+}
+
+func (k *kiosk) sayScreen(out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "screen http://%s%s\n", k.listener.Addr(), k.screens.StartPath()); err != nil {
 		return fmt.Errorf("couldn't say where the screens are: %w", err)
 	}
-	return socket.HTTP(ctx, k.listener, mux)
+	return nil
 }

@@ -17,6 +17,7 @@
 //	peers/index/       Badger, synced
 //	peers/marks        how far others' logs were held, to find out what is lost
 //	objects/HASH       objects, named by their hash
+//	reserve            room for a full disk
 //
 // A Store may be used from any number of goroutines.
 package store

@@ -35,9 +35,12 @@ type staged struct {
 // Ingest verifies runs of other nodes' logs and stores what is new, in as few
 // synced transactions as their size allows, each run whole or not at all. What it
 // reports as added is durable, and nothing is visible before it is. The error is
-// not nil when ctx ended or the disk failed; then look at Frontier for what is held,
-// and after a disk failure Run returns it too.
+// not nil when ctx ended, the disk is full (ErrNoRoom) or it failed; then look at
+// Frontier for what is held, and after a disk failure Run returns it too.
 func (s *Store) Ingest(ctx context.Context, runs []ledger.Run) ([]IngestResult, error) {
+	if err := s.roomForOthers(); err != nil {
+		return nil, fmt.Errorf("couldn't ingest: %w", err)
+	}
 	s.ingest.Lock()
 	defer s.ingest.Unlock()
 	st := &staged{logs: map[ledger.LogID][]held{}}

@@ -154,11 +154,15 @@ func (s *Store) PutObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 }
 
 // AcceptObject stores an object that another node sent, if a held entry names it,
-// else ErrUnwanted, and none erases it, else ErrErased. It is durable on return.
+// else ErrUnwanted, and none erases it, else ErrErased; ErrNoRoom on a full disk. It is
+// durable on return.
 func (s *Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 	h := ledger.ObjectHash(b)
 	if !s.objects.state(h).named {
 		return h, fmt.Errorf("couldn't accept object %s: %w", h, ErrUnwanted)
+	}
+	if err := s.roomForOthers(); err != nil {
+		return h, fmt.Errorf("couldn't accept object %s: %w", h, err)
 	}
 	return h, s.putObject(ctx, h, b)
 }

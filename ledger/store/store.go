@@ -47,7 +47,13 @@ type Config struct {
 	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses.
 	GiveUp bool
 	// RoomBytes is how much must be free on the disk for money to be taken; 0: 256 MiB.
+	// With less than a fourth of it nothing of other machines is taken in, with less
+	// than an eighth Open refuses with ErrNoRoom.
 	RoomBytes uint64
+	// ReserveBytes is the size of a file that takes room until the disk is full; 0: none.
+	ReserveBytes uint64
+	// Free tells what is free on the disk where a path is; nil: the machine's own word.
+	Free func(path string) (uint64, error)
 	// After is time.After, by which a committer knows that nothing comes; nil: the
 	// machine's own clock.
 	After func(time.Duration) <-chan time.Time
@@ -70,6 +76,9 @@ func (c *Config) validate() error {
 	if c.After == nil {
 		c.After = time.After
 	}
+	if c.Free == nil {
+		c.Free = freeOn
+	}
 	return nil
 }
 
@@ -80,6 +89,7 @@ type Store struct {
 	own     *index
 	peers   *index
 	objects objects
+	reserve reserve
 	ingest  sync.Mutex // one writer of peers and marks at a time
 	marks   *marks
 	doubts  []doubt // Open's own
@@ -98,7 +108,7 @@ type Store struct {
 }
 
 // Open opens the data folder, or makes one, and recovers everything that was
-// acknowledged. It returns ErrInUse, ErrForeign, ErrInDoubt or a
+// acknowledged. It returns ErrInUse, ErrForeign, ErrInDoubt, ErrNoRoom or a
 // *journal.DamageError where that applies, and then has lost nothing. Nothing runs
 // yet but Badger's own housekeeping.
 func Open(cfg Config) (*Store, error) {
@@ -118,6 +128,10 @@ func (s *Store) open() error {
 	}
 	var err error
 	if s.lock, err = lockFolder(s.cfg.Dir); err != nil {
+		return err
+	}
+	s.reserve = reserve{path: filepath.Join(s.cfg.Dir, reserveName), want: s.cfg.ReserveBytes}
+	if err := s.roomToOpen(); err != nil {
 		return err
 	}
 	if err := checkOwner(s.cfg.Dir, s.cfg.Machine, s.cfg.Fleet); err != nil {

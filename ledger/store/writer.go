@@ -29,9 +29,11 @@ type Writer struct {
 	head    *headFile
 	// sinceHead counts commits since the head file was offered one; the committer's.
 	sinceHead int
-	requests  chan *request
-	stopOnce  sync.Once
-	stopped   chan struct{}
+	// late is what is durable and not in the index, for want of room; the committer's.
+	late     []growth
+	requests chan *request
+	stopOnce sync.Once
+	stopped  chan struct{}
 }
 
 // Committed says what one Commit appended. It is durable.
@@ -153,12 +155,13 @@ func (s *Store) replay(id ledger.LogID, h held, payload []byte) (growth, held, e
 	return s.grow(h, run)
 }
 
-// joined is growths that follow on each other as one.
+// joined is growths that follow on each other as one, for those who read.
 func joined(all []growth) *growth {
 	g := all[0]
-	g.entries = nil
+	g.entries, g.payments = nil, nil
 	for _, a := range all {
 		g.entries = append(g.entries, a.entries...)
+		g.payments = append(g.payments, a.payments...)
 	}
 	return &g
 }
@@ -298,6 +301,9 @@ func (w *Writer) rest() error {
 		return err
 	}
 	w.offerHead()
+	if cramped, err := w.store.cramped(); cramped || err != nil {
+		return nil // a segment that has no room now would break the journal
+	}
 	return w.journal.Prepare()
 }
 
@@ -402,8 +408,32 @@ func (w *Writer) commit(batch []*request) error {
 	if w.sinceHead++; w.sinceHead >= headEvery {
 		w.offerHead()
 	}
-	if err := w.store.own.put(g); err != nil {
-		return err
+	return w.putLate()
+}
+
+// lateMaxEntries bounds what is kept in memory while the index must wait: weeks of a
+// kiosk that sells nothing.
+const lateMaxEntries = 1 << 16
+
+// putLate gives the index what it lacks, unless the disk is so full that Badger could
+// kill the process. What is late is durable and can be read; the next commit, or the
+// next start, brings it into the index.
+func (w *Writer) putLate() error {
+	entries := 0
+	for _, g := range w.late {
+		entries += len(g.entries)
+	}
+	if cramped, err := w.store.cramped(); (cramped || err != nil) && entries < lateMaxEntries {
+		if len(w.late) == 1 {
+			w.store.cfg.Log.Warn("the disk is full: the index of own logs waits, the journal goes on", "log", w.id.String(), "error", err)
+		}
+		return nil
+	}
+	for len(w.late) > 0 {
+		if err := w.store.own.put(w.late[0]); err != nil {
+			return err
+		}
+		w.late = w.late[1:]
 	}
 	h := w.held()
 	h.pending = nil
@@ -438,6 +468,7 @@ func (w *Writer) append(batch []*request) (growth, error) {
 	if err := errors.Join(err, <-verified); err != nil {
 		return growth{}, err
 	}
-	after.pending = &g
+	w.late = append(w.late, g)
+	after.pending = joined(w.late)
 	return g, w.store.publish(after, g)
 }

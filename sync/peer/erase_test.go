@@ -17,7 +17,7 @@ func (s onDisk) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error)
 	if errors.Is(err, store.ErrErased) || errors.Is(err, store.ErrUnwanted) {
 		err = fmt.Errorf("%w: %w", ErrUnwanted, err)
 	}
-	return h, err
+	return h, noRoom(err)
 }
 
 func (n *diskNode) says(body event.Body) {

@@ -43,13 +43,17 @@ type Store interface {
 	Updates() (<-chan struct{}, func())
 }
 
+// ErrNoRoom is returned by Ingest and AcceptObject when the disk is full: nothing was
+// taken, and the same is asked again later.
+var ErrNoRoom = errors.New("there is no room on the disk")
+
 // ErrUnwanted is returned by AcceptObject for an object that is wanted no more: an
 // entry that came meanwhile erases it, or none names it.
 var ErrUnwanted = errors.New("the object is not wanted")
 
 // Objects is what sync needs of the store of objects, concurrently too.
 type Objects interface {
-	// AcceptObject stores an object durably, or returns ErrUnwanted.
+	// AcceptObject stores an object durably, or returns ErrUnwanted or ErrNoRoom.
 	AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error)
 	// Object returns an object's bytes; any error means that it is not held.
 	Object(h ledger.Hash) ([]byte, error)

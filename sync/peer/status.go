@@ -49,6 +49,7 @@ type Counters struct {
 	HandshakesFailed  uint64 // inbound
 	TurnedAway        uint64 // inbound, too many that have not said who they are
 	DialsFailed       uint64
+	RoomWaits         uint64 // times that what came waited for room on the disk
 }
 
 // Heard says how a log last grew here.

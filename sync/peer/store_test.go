@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,14 @@ func (s onDisk) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) 
 	for i, r := range results {
 		errs[i] = r.Err
 	}
-	return errs, err
+	return errs, noRoom(err)
+}
+
+func noRoom(err error) error {
+	if errors.Is(err, store.ErrNoRoom) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
+	return err
 }
 
 func (s onDisk) describe(log ledger.LogID) (Description, bool) {
@@ -48,11 +56,14 @@ type diskNode struct {
 	writer  *store.Writer
 	host    *Host
 	halt    func()
+	free    atomic.Uint64                        // on its disk
+	after   func(time.Duration) <-chan time.Time // nil: time.After
 }
 
 func newDiskNode(t *testing.T, f *simnet.Fleet, m simnet.Machine, addresses ...string) *diskNode {
 	t.Helper()
 	n := &diskNode{t: t, fleet: f, machine: m, dir: t.TempDir()}
+	n.free.Store(1 << 40)
 	n.start(addresses...)
 	t.Cleanup(func() { n.halt() })
 	return n
@@ -60,7 +71,7 @@ func newDiskNode(t *testing.T, f *simnet.Fleet, m simnet.Machine, addresses ...s
 
 func (n *diskNode) start(addresses ...string) {
 	n.t.Helper()
-	s, err := store.Open(store.Config{Dir: n.dir, Fleet: n.fleet.Public, Machine: n.machine.Key.Public().(ed25519.PublicKey)})
+	s, err := store.Open(store.Config{Dir: n.dir, Fleet: n.fleet.Public, Machine: n.machine.Key.Public().(ed25519.PublicKey), Free: func(string) (uint64, error) { return n.free.Load(), nil }})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -70,7 +81,7 @@ func (n *diskNode) start(addresses ...string) {
 	}
 	n.host, err = New(Config{
 		Machine: n.machine.Key, Chain: n.machine.Chain, Fleet: n.fleet.Public, Store: n.store, Objects: n.store,
-		Describe: n.store.describe, Listen: "127.0.0.1:0", Peers: addresses, RedialMin: 10 * time.Millisecond, RedialMax: 50 * time.Millisecond,
+		Describe: n.store.describe, Listen: "127.0.0.1:0", Peers: addresses, RedialMin: 10 * time.Millisecond, RedialMax: 50 * time.Millisecond, After: n.after,
 	})
 	if err != nil {
 		n.t.Fatal(err)

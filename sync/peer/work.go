@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"rasid/ledger"
 	"rasid/sync/exchange"
@@ -141,6 +142,9 @@ func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
 		runs[i] = j.ingest.Run
 	}
 	errs, err := h.cfg.Store.Ingest(ctx, runs)
+	for waits := 0; errors.Is(err, ErrNoRoom) && h.awaitRoom(ctx, waits, err); waits++ {
+		errs, err = h.cfg.Store.Ingest(ctx, runs)
+	}
 	if err == nil && len(errs) != len(runs) {
 		err = fmt.Errorf("the store answered %d runs with %d results", len(runs), len(errs))
 	}
@@ -162,10 +166,49 @@ func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
 	return done
 }
 
+// roomWait is after how long a full disk is asked again.
+const roomWait = time.Second
+
+// awaitRoom waits a while for room on the disk, false when ctx ended. What peers sent
+// stays in memory meanwhile; it is bounded by the credit that they had, and they get
+// no more. What we hold goes on to them.
+func (h *Host) awaitRoom(ctx context.Context, waits int, why error) bool {
+	h.status.count(func(c *Counters) { c.RoomWaits++ })
+	if waits == 0 {
+		h.cfg.Log.Warn("what peers send waits for room on the disk", "error", why.Error())
+	}
+	select {
+	case <-h.cfg.After(roomWait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (h *Host) putObject(ctx context.Context, a exchange.PutObject) bool {
+	more, err := h.tryObject(ctx, a)
+	for waits := 0; errors.Is(err, ErrNoRoom); waits++ {
+		if !h.awaitRoom(ctx, waits, err) {
+			return false
+		}
+		more, err = h.tryObject(ctx, a)
+	}
+	return more
+}
+
+// tryObject stores an object and tells what became of it, false when ctx ended; of one
+// that found no room nothing is told.
+func (h *Host) tryObject(ctx context.Context, a exchange.PutObject) (bool, error) {
 	h.objects.Lock()
 	defer h.objects.Unlock()
 	_, err := h.cfg.Objects.AcceptObject(ctx, a.Bytes)
+	if errors.Is(err, ErrNoRoom) {
+		return true, err
+	}
+	return h.tellObject(ctx, a, err), nil
+}
+
+func (h *Host) tellObject(ctx context.Context, a exchange.PutObject, err error) bool {
 	if errors.Is(err, ErrUnwanted) {
 		return h.tell(ctx, exchange.ObjectUnwanted{Hash: a.Hash})
 	}

@@ -14,23 +14,31 @@ import (
 // Store is a store as a Host sees it.
 type Store struct{ *store.Store }
 
-// Ingest makes runs durable and says of each why it was refused, nil if it was not.
+// Ingest makes runs durable and says of each why it was refused, nil if it was not;
+// peer.ErrNoRoom on a full disk.
 func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
 	results, err := s.Store.Ingest(ctx, runs)
 	errs := make([]error, len(results))
 	for i, r := range results {
 		errs[i] = r.Err
 	}
-	return errs, err
+	return errs, room(err)
 }
 
-// AcceptObject stores an object durably, or returns peer.ErrUnwanted.
+func room(err error) error {
+	if errors.Is(err, store.ErrNoRoom) {
+		return fmt.Errorf("%w: %w", peer.ErrNoRoom, err)
+	}
+	return err
+}
+
+// AcceptObject stores an object durably, or returns peer.ErrUnwanted or peer.ErrNoRoom.
 func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
 	h, err := s.Store.AcceptObject(ctx, b)
 	if errors.Is(err, store.ErrErased) || errors.Is(err, store.ErrUnwanted) {
 		err = fmt.Errorf("%w: %w", peer.ErrUnwanted, err)
 	}
-	return h, err
+	return h, room(err)
 }
 
 // Frontier says how far each log is held on the branch that ReadRun reads. A Host

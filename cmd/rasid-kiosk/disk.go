@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"rasid/ledger/store"
+	"rasid/node/socket"
+	"rasid/node/till"
+	ui "rasid/node/ui/kiosk"
+)
+
+const (
+	lookEvery = 250 * time.Millisecond // at the disk
+	openEvery = time.Second            // while there is no room to open the ledger
+)
+
+// tend keeps the reserve until ctx ends. What fails is said once and tried again: it
+// is no reason to stop.
+func (k *kiosk) tend(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := k.store.Tend()
+		if text := fmt.Sprint(err); err != nil && text != said {
+			k.log.Warn("the ledger's disk is not seen to", "error", err)
+			said = text
+		}
+	}
+}
+
+// openStore opens the ledger, and as long as there is no room for that waits and says
+// so on the screens.
+func (k *kiosk) openStore(ctx context.Context, out io.Writer, cfg store.Config) (s *store.Store, err error) {
+	if s, err = store.Open(cfg); !errors.Is(err, store.ErrNoRoom) {
+		return s, err
+	}
+	k.log.Error("the disk is full: waiting for room to open the ledger", "error", err)
+	waiting, end := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- k.serveClosed(waiting, out) }()
+	tick := time.NewTicker(openEvery)
+	defer tick.Stop()
+	for errors.Is(err, store.ErrNoRoom) {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case serving := <-served:
+			served <- serving
+			err = errors.Join(serving, ctx.Err())
+		case <-tick.C:
+			s, err = store.Open(cfg)
+		}
+	}
+	end()
+	if serving := <-served; err == nil && serving != nil {
+		err = errors.Join(serving, s.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.log.Info("there is room again: the ledger is open")
+	return s, k.listen(k.listener.Addr().String())
+}
+
+func (k *kiosk) listen(address string) (err error) {
+	if k.listener, err = net.Listen("tcp", address); err != nil {
+		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", address, err)
+	}
+	return nil
+}
+
+// serveClosed serves the screens of a kiosk whose ledger is not open.
+func (k *kiosk) serveClosed(ctx context.Context, out io.Writer) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", healthy)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, []string{closedByDisk}) })
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "# TYPE kiosk_ready gauge\nkiosk_ready 0\n# TYPE kiosk_disk_low gauge\nkiosk_disk_low 1\n")
+	})
+	mux.Handle("/", k.screens)
+	if err := k.sayScreen(out); err != nil {
+		return err
+	}
+	return socket.HTTP(ctx, k.listener, mux)
+}
+
+// closedByDisk is the text on the screen of a kiosk without room.
+const closedByDisk = "kiosk.out.disk"
+
+func answerReady(w http.ResponseWriter, reasons []string) {
+	w.Header().Set("Content-Type", "application/json")
+	if len(reasons) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": len(reasons) == 0, "reasons": reasons}) // the asker went away
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+
+// front is the till that the screens show: a closed one until there is a real one.
+type front struct {
+	mu   sync.Mutex
+	till ui.Till       // nil until open
+	open chan struct{} // closed when it is
+}
+
+func newFront() *front { return &front{open: make(chan struct{})} }
+
+func (f *front) set(t ui.Till) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.till = t
+	close(f.open)
+}
+
+func (f *front) get() ui.Till {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.till
+}
+
+// View implements ui.Till.
+func (f *front) View() (v till.View, version uint64, changed <-chan struct{}) {
+	if t := f.get(); t != nil {
+		return t.View()
+	}
+	return till.View{Closed: till.Problem{Key: closedByDisk}}, 0, f.open
+}
+
+// Do implements ui.Till. While closed every page is an earlier one.
+func (f *front) Do(ctx context.Context, seq uint64, action till.Event) error {
+	if t := f.get(); t != nil {
+		return t.Do(ctx, seq, action)
+	}
+	return till.ErrStale
+}

@@ -1,0 +1,8 @@
+package store
+
+// Tend does what a store needs done now and then: it gives the reserve up or takes it
+// back. Each call does a bounded step; call it a few times a second, from one
+// goroutine. After an error it may be called again.
+func (s *Store) Tend() error {
+	return s.tendReserve()
+}
