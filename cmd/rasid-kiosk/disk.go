@@ -89,7 +89,8 @@ func (k *kiosk) serveClosed(ctx context.Context, out io.Writer) error {
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, []string{closedByDisk}) })
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "# TYPE kiosk_ready gauge\nkiosk_ready 0\n# TYPE kiosk_disk_low gauge\nkiosk_disk_low 1\n")
+		_, _ = io.WriteString(w, "# HELP kiosk_ready 1 when a sale can begin.\n# TYPE kiosk_ready gauge\nkiosk_ready 0\n"+
+			"# HELP kiosk_disk_low 1 when too little is free to take money.\n# TYPE kiosk_disk_low gauge\nkiosk_disk_low 1\n")
 	})
 	mux.Handle("/", k.screens)
 	if err := k.sayScreen(out); err != nil {

@@ -112,6 +112,15 @@ func TestReserve(t *testing.T) {
 	w.holds(t)
 }
 
+func commitSale(t *testing.T, w *store.Writer) {
+	t.Helper()
+	_, err := w.Commit(t.Context(), func(first uint64) ([]ledger.Entry, error) {
+		e, err := storetest.Sale(first)
+		return []ledger.Entry{e}, err
+	})
+	do(t, err)
+}
+
 // holds wants every entry that was acknowledged.
 func (w damageWorld) holds(t *testing.T) {
 	t.Helper()
@@ -140,14 +149,7 @@ func TestFullDisk(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	commit := func() {
-		t.Helper()
-		_, err := writer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
-			e, err := storetest.Sale(first)
-			return []ledger.Entry{e}, err
-		})
-		do(t, err)
-	}
+	commit := func() { t.Helper(); commitSale(t, writer) }
 	size := writer.Size()
 	more, err := storetest.Sale(1)
 	do(t, err)

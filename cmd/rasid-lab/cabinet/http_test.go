@@ -40,6 +40,12 @@ func programs(t testing.TB) string {
 // start runs a cabinet until the test ends.
 func start(t testing.TB, kiosks int) *Cabinet {
 	t.Helper()
+	return startWith(t, kiosks, func(*Cabinet) {})
+}
+
+// startWith changes the cabinet before it runs.
+func startWith(t testing.TB, kiosks int, change func(*Cabinet)) *Cabinet {
+	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	c, err := New(ctx, Config{Dir: dir, Programs: programs(t), Listen: "127.0.0.1:0", Kiosks: kiosks, Consumers: 200, Speed: 10, EscrowTimeout: 10 * time.Second})
@@ -47,6 +53,7 @@ func start(t testing.TB, kiosks int) *Cabinet {
 		cancel()
 		t.Fatal(err)
 	}
+	change(c)
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- c.Run(ctx, func() { close(ready) }) }()
 	t.Cleanup(func() {

@@ -91,7 +91,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 		}
 	}()
 	for r.result.Cuts < r.cfg.Cuts {
-		if r.volume, err = newVolume(ctx); err != nil {
+		if r.volume, err = newVolume(ctx, volumeBytes); err != nil {
 			return err
 		}
 		if r.world, err = newWorld(r.rand.Uint64()); err != nil {

@@ -54,7 +54,7 @@ func mountable(t *testing.T) bool {
 		return false
 	}
 	testtool.Need(t, "mkfs.ext4", "e2fsprogs")
-	v, err := newVolume(t.Context())
+	v, err := newVolume(t.Context(), volumeBytes)
 	if errors.Is(err, ErrUnsupported) {
 		t.Logf("no real file system is cut: %v", err)
 		return false

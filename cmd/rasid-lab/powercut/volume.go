@@ -45,8 +45,22 @@ type volume struct {
 	loop  string   // the device that it is mounted from
 }
 
+// Mount makes an empty ext4 file system of so many bytes in memory and mounts it, until
+// done is called; no process may use it any more then. The path leads into it for
+// every process of root, as long as this one lives. ErrUnsupported where it cannot.
+func Mount(ctx context.Context, bytes int64) (path string, done func() error, err error) {
+	v, err := newVolume(ctx, bytes)
+	if err != nil {
+		return "", nil, err
+	}
+	return v.path(), v.close, nil
+}
+
+// path leads into the volume while it is mounted and this process lives.
+func (v *volume) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), v.root.Fd()) }
+
 // newVolume makes and mounts an empty file system.
-func newVolume(ctx context.Context) (v *volume, err error) {
+func newVolume(ctx context.Context, bytes int64) (v *volume, err error) {
 	fd, err := unix.MemfdCreate("rasid-powercut", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, unsupported("anonymous memory", err)
@@ -63,7 +77,7 @@ func newVolume(ctx context.Context) (v *volume, err error) {
 		return v, fmt.Errorf("couldn't look at the image: %w", err)
 	}
 	v.inode = stat.Ino
-	if err := v.image.Truncate(volumeBytes); err != nil {
+	if err := v.image.Truncate(bytes); err != nil {
 		return v, fmt.Errorf("couldn't size the image: %w", err)
 	}
 	// The journal is made whole now, so that no lazy initialisation runs beside us.

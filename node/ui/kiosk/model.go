@@ -96,6 +96,9 @@ func (s *Screens) model(v till.View, version uint64, noticeKey string) page {
 		till.StepChoice: "choice", till.StepFinishing: "finishing", till.StepDone: "done", till.StepRecover: "recover",
 	}[v.Step]
 	p.Notice = s.say(p.L, v.Problem, v)
+	if p.Notice == "" && v.Step == till.StepCash && v.Closed.Key == "kiosk.out.disk" { // why no note goes in
+		p.Notice = s.say(p.L, v.Closed, v)
+	}
 	if noticeKey != "" {
 		p.Notice = lang.T(p.L, noticeKey)
 	}
