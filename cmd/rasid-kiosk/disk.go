@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rasid/ledger/store"
@@ -49,42 +50,28 @@ func (k *kiosk) openStore(ctx context.Context, out io.Writer, cfg store.Config) 
 		return s, err
 	}
 	k.log.Error("the disk is full: waiting for room to open the ledger", "error", err)
-	waiting, end := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() { served <- k.serveClosed(waiting, out) }()
+	k.web.early(ctx, k.closed())
+	if err := k.sayScreen(out); err != nil {
+		return nil, err
+	}
 	tick := time.NewTicker(openEvery)
 	defer tick.Stop()
 	for errors.Is(err, store.ErrNoRoom) {
 		select {
 		case <-ctx.Done():
-			err = ctx.Err()
-		case serving := <-served:
-			served <- serving
-			err = errors.Join(serving, ctx.Err())
+			return nil, ctx.Err()
 		case <-tick.C:
 			s, err = store.Open(cfg)
 		}
 	}
-	end()
-	if serving := <-served; err == nil && serving != nil {
-		err = errors.Join(serving, s.Close())
+	if err == nil {
+		k.log.Info("there is room again: the ledger is open")
 	}
-	if err != nil {
-		return nil, err
-	}
-	k.log.Info("there is room again: the ledger is open")
-	return s, k.listen(k.listener.Addr().String())
+	return s, err
 }
 
-func (k *kiosk) listen(address string) (err error) {
-	if k.listener, err = net.Listen("tcp", address); err != nil {
-		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", address, err)
-	}
-	return nil
-}
-
-// serveClosed serves the screens of a kiosk whose ledger is not open.
-func (k *kiosk) serveClosed(ctx context.Context, out io.Writer) error {
+// closed answers for a kiosk whose ledger is not open.
+func (k *kiosk) closed() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, []string{closedByDisk}) })
@@ -93,10 +80,65 @@ func (k *kiosk) serveClosed(ctx context.Context, out io.Writer) error {
 			"# HELP kiosk_disk_low 1 when too little is free to take money.\n# TYPE kiosk_disk_low gauge\nkiosk_disk_low 1\n")
 	})
 	mux.Handle("/", k.screens)
-	if err := k.sayScreen(out); err != nil {
-		return err
+	return mux
+}
+
+// web is the server of screens, metrics and health. It may begin before the kiosk is
+// open, and then goes on with what answers from there: no browser sees it go.
+type web struct {
+	listener net.Listener
+	handler  atomic.Value // an answering
+	ended    chan error   // nil: it has not begun
+	end      context.CancelFunc
+}
+
+// answering makes one type of all handlers.
+type answering struct{ http.Handler }
+
+func (w *web) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+	w.handler.Load().(answering).ServeHTTP(to, r)
+}
+
+func (w *web) listen(address string) (err error) {
+	if w.listener, err = net.Listen("tcp", address); err != nil {
+		return fmt.Errorf("couldn't listen for the screens on %s: %w: is another kiosk running? Name another address in listen", address, err)
 	}
-	return socket.HTTP(ctx, k.listener, mux)
+	return nil
+}
+
+func (w *web) begun() bool { return w.ended != nil }
+
+// early begins to serve; run or close ends it.
+func (w *web) early(ctx context.Context, h http.Handler) {
+	w.handler.Store(answering{h})
+	w.ended = make(chan error, 1)
+	ctx, w.end = context.WithCancel(ctx)
+	go func() { w.ended <- socket.HTTP(ctx, w.listener, w) }()
+}
+
+// run serves until ctx ends.
+func (w *web) run(ctx context.Context, h http.Handler) error {
+	w.handler.Store(answering{h})
+	if !w.begun() {
+		w.early(ctx, h)
+	}
+	select {
+	case err := <-w.ended:
+		return err
+	case <-ctx.Done():
+		w.end()
+		return <-w.ended
+	}
+}
+
+// close ends what did not come to run.
+func (w *web) close() {
+	if !w.begun() {
+		_ = w.listener.Close() // nobody was served
+		return
+	}
+	w.end()
+	<-w.ended
 }
 
 // closedByDisk is the text on the screen of a kiosk without room.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -56,7 +55,7 @@ type kiosk struct {
 	personal  *keep.Keeper
 	front     *front
 	screens   *ui.Screens
-	listener  net.Listener
+	web       web
 	clock     clock
 	low       atomic.Bool // the disk was short of room when last looked at
 	tick      *time.Ticker
@@ -97,12 +96,12 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 
 // open opens what holds data and makes the actors; nothing runs yet.
 func (k *kiosk) open(ctx context.Context, out io.Writer) (err error) {
-	if err := k.listen(k.s.Listen); err != nil {
+	if err := k.web.listen(k.s.Listen); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = k.listener.Close() // or it was closed before: what failed is what counts
+			k.web.close()
 		}
 	}()
 	if err := k.openData(ctx, out); err != nil {
@@ -299,14 +298,16 @@ func (k *kiosk) serveHTTP(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	k.observe(mux)
 	mux.Handle("/", k.screens)
-	if err := k.sayScreen(out); err != nil {
-		return err
+	if !k.web.begun() {
+		if err := k.sayScreen(out); err != nil {
+			return err
+		}
 	}
-	return socket.HTTP(ctx, k.listener, mux)
+	return k.web.run(ctx, mux)
 }
 
 func (k *kiosk) sayScreen(out io.Writer) error {
-	if _, err := fmt.Fprintf(out, "screen http://%s%s\n", k.listener.Addr(), k.screens.StartPath()); err != nil {
+	if _, err := fmt.Fprintf(out, "screen http://%s%s\n", k.web.listener.Addr(), k.screens.StartPath()); err != nil {
 		return fmt.Errorf("couldn't say where the screens are: %w", err)
 	}
 	return nil
