@@ -39,9 +39,14 @@ func (s *Store) place(st *staged, run ledger.Run, refused error) (added int, _, 
 		return 0, nil, err
 	}
 	hs := s.branches(st, run.Log)
+	var blind error // what would tell was pruned
 	for n, h := range hs {
 		if run.End.Size <= h.log.End.Size {
 			root, err := h.rootAt(run.End.Size)
+			if errors.Is(err, ErrPruned) {
+				blind = err
+				continue
+			}
 			if err != nil {
 				return 0, nil, err
 			}
@@ -65,6 +70,9 @@ func (s *Store) place(st *staged, run ledger.Run, refused error) (added int, _, 
 	// That the log has forked takes two signatures: a run that cannot be placed
 	// proves it where its checkpoint contradicts one of ours.
 	if len(g.entries) == 0 {
+		if blind != nil {
+			return 0, fmt.Errorf("log %s from %d to %d cannot be compared: %w", run.Log, run.First, run.End.Size, blind), nil
+		}
 		if run.End.Size > hs[0].log.End.Size {
 			return 0, refused, nil
 		}
@@ -93,7 +101,9 @@ func longestOf(hs []held) uint64 {
 
 // depart returns the branch that the run begins, and its first growth: from the
 // entry in which it differs from the branch that it follows longest. No entries
-// where it follows none.
+// where it follows none, and where that cannot be told without entries that were
+// pruned. Where it differs within a pruned bundle that it covers, the bundle's first
+// entry is taken for the one.
 func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 	var from held
 	var edge ledger.Edge
@@ -102,6 +112,9 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 			continue
 		}
 		before, err := h.edgeAt(run.First)
+		if errors.Is(err, ErrPruned) {
+			continue
+		}
 		if err != nil {
 			return held{}, growth{}, err
 		}
@@ -109,6 +122,9 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 			continue
 		}
 		at, same, err := h.follow(run)
+		if errors.Is(err, ErrPruned) {
+			continue
+		}
 		if err != nil {
 			return held{}, growth{}, err
 		}
@@ -127,6 +143,7 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 	}
 	departs := from.log.End.Size
 	from.branch = &branch{log: run.Log, number: byte(len(hs)), departs: departs, parent: from.branch}
+	from.prunedTo = from.branch.prunedBelow(from.prunedTo)
 	from.log = ledger.Log{Key: from.log.Key, Edge: edge, End: run.End}
 	fresh := run.Entries[departs-run.First:]
 	g, err := from.growth(departs, fresh, leavesOf(fresh))
@@ -134,20 +151,49 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 }
 
 // follow returns the first index at which the run has another entry than the branch,
-// or same if it has none.
+// or same if it has none. Pruned entries are compared by their bundle's root: then the
+// index is that of the bundle's first one, and a run that covers a part of such a
+// bundle is ErrPruned.
 func (h held) follow(run ledger.Run) (at uint64, same bool, err error) {
-	at = min(run.End.Size, h.log.End.Size)
-	err = h.entries(run.First, at, func(i uint64, entry []byte) error {
+	end := min(run.End.Size, h.log.End.Size)
+	compare := func(i uint64, entry []byte) error {
 		if bytes.Equal(entry, run.Entries[i-run.First]) {
 			return nil
 		}
 		at = i
 		return errEnough
-	})
+	}
+	for at = run.First; at < end && err == nil; {
+		stop := min(end, (at/bundleEntries+1)*bundleEntries)
+		if at >= bundleEntries && at < h.prunedTo {
+			err = h.compareBundle(at, stop, run)
+		} else {
+			err = h.entries(at, stop, compare)
+		}
+		if err == nil {
+			at = stop
+		}
+	}
 	if err == errEnough {
 		return at, false, nil
 	}
 	return at, true, err
+}
+
+// compareBundle compares a run's entries from..to-1 with those of a bundle that was
+// pruned, by the root that is kept of it: errEnough where they are others.
+func (h held) compareBundle(from, to uint64, run ledger.Run) error {
+	if from%bundleEntries != 0 || to-from != bundleEntries {
+		return errPruned(run.Log, from, h.prunedTo)
+	}
+	hashes, err := h.hashes(1, from/bundleEntries, from/bundleEntries+1)
+	if err != nil {
+		return err
+	}
+	if rootOf(leavesOf(run.Entries[from-run.First:to-run.First])) != ledger.Hash(hashes[0]) {
+		return errEnough
+	}
+	return nil
 }
 
 // edgeAt returns the edge of the branch's tree at any size up to what is held.
@@ -200,11 +246,15 @@ func (s *Store) Branches(id ledger.LogID) []Branch {
 // Log is whose history it is.
 func (b Branch) Log() ledger.LogID { return b.h.branch.log }
 
+// From is LogInfo.From of the branch.
+func (b Branch) From() uint64 { return b.h.prunedTo }
+
 // End is the newest checkpoint held.
 func (b Branch) End() ledger.Checkpoint { return b.h.log.End }
 
 // Departs is the index of the first entry that the branch has otherwise than the
-// one it departs from; 0 for the first branch.
+// one it departs from; 0 for the first branch. Where that lay in a bundle that was
+// pruned, it is the first of the bundle.
 func (b Branch) Departs() uint64 { return b.h.branch.departs }
 
 // Range is Store.Range on the branch.

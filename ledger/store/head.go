@@ -100,8 +100,9 @@ func (x *index) head(txn *badger.Txn, b *branch) (head, error) {
 
 // stored is one branch as the index has it.
 type stored struct {
-	branch *branch
-	log    ledger.Log
+	branch   *branch
+	log      ledger.Log
+	prunedTo uint64
 }
 
 // logs returns every branch of every log as held, parents before their branches,
@@ -132,8 +133,12 @@ func (x *index) logs() ([]stored, error) {
 				return false, fmt.Errorf("key %x holds another log's head, or one of a branch whose parent is missing", k)
 			}
 			known[b.log][b.number] = b
-			out = append(out, stored{b, h.log})
-			return true, h.log.End.Verify(h.log.Key)
+			to, err := x.prunedTo(txn, b)
+			if err == nil && to > h.log.End.Size {
+				err = fmt.Errorf("log %s is held to %d and pruned to %d", b.log, h.log.End.Size, to)
+			}
+			out = append(out, stored{b, h.log, to})
+			return true, errors.Join(err, h.log.End.Verify(h.log.Key))
 		})
 		if err != nil {
 			return err

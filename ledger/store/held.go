@@ -16,12 +16,14 @@ import (
 // held is one branch of a log as it is durable. A copy taken under Store.mu stays
 // valid.
 type held struct {
-	own     bool
-	index   *index
-	branch  *branch
-	opened  *event.LogOpened // nil while the log is empty
-	log     ledger.Log
-	pending *growth // durable in the journal, on its way into the index
+	own    bool
+	index  *index
+	branch *branch
+	opened *event.LogOpened // nil while the log is empty
+	log    ledger.Log
+	// prunedTo is where the dropped entries end, which begin at bundleEntries; 0: none.
+	prunedTo uint64
+	pending  *growth // durable in the journal, on its way into the index
 }
 
 // grow verifies run and returns what the log grows by and the log after it. Commit,
@@ -187,10 +189,13 @@ type LogInfo struct {
 	Opened *event.LogOpened  // entry 0; not to be changed
 	End    ledger.Checkpoint // the newest held
 	Own    bool
+	// From is the first index from which on every entry is held: 0, or where pruning
+	// ended. Entry 0 and the rest of its bundle are always held.
+	From uint64
 }
 
 func (h held) info() LogInfo {
-	return LogInfo{ID: h.log.ID(), Key: h.log.Key, Opened: h.opened, End: h.log.End, Own: h.own}
+	return LogInfo{ID: h.log.ID(), Key: h.log.Key, Opened: h.opened, End: h.log.End, Own: h.own, From: h.prunedTo}
 }
 
 // Log returns what is durably held of a log, and whether anything is.
@@ -248,7 +253,8 @@ func (s *Store) Entry(p ledger.Position) ([]byte, error) {
 
 // Range calls f with the durable entries from..to-1 of a log in order. f must not
 // keep or change the bytes; its error ends the walk and is returned. An entry that
-// should be there and is not is an error, never a shorter walk.
+// should be there and is not is an error, never a shorter walk; one that was dropped is
+// ErrPruned, and the walk ends before it.
 func (s *Store) Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error {
 	h, err := s.view(id)
 	if err != nil {
@@ -290,7 +296,7 @@ func (s *Store) Covering(p ledger.Position) (ledger.Checkpoint, error) {
 // ReadRun returns the longest run of durable entries from the given index that ends
 // at a kept checkpoint and whose entries have at most maxBytes; where even the
 // shortest has more, the shortest (never beyond ledger.RunMaxBytes). ErrNotHeld
-// when nothing is held from there on.
+// when nothing is held from there on, ErrPruned below LogInfo.From.
 func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run, error) {
 	h, err := s.view(id)
 	if err != nil {
@@ -301,6 +307,9 @@ func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run,
 
 func (h held) readRun(from uint64, maxBytes int) (ledger.Run, error) {
 	id := h.branch.log
+	if from < h.prunedTo {
+		return ledger.Run{}, errPruned(id, max(from, bundleEntries), h.prunedTo)
+	}
 	if from >= h.log.End.Size {
 		return ledger.Run{}, fmt.Errorf("entries from %d of log %s, of which %d are held: %w", from, id, h.log.End.Size, ErrNotHeld)
 	}

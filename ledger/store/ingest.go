@@ -18,7 +18,8 @@ type IngestResult struct {
 	Added int // entries that were new and are durable now
 	// Err says why the run was refused, whole: ledger.ErrGap, ledger.ErrFork,
 	// ledger.ErrMalformed, cert.ErrRefused, ErrOwnLog or ErrInDoubt. Nil with Added 0 means that
-	// all was held already. ErrFork is returned too for a run that is kept, but on
+	// all was held already. ErrPruned means that it ends before what is held, and that
+	// what would tell whether it is the same was dropped here. ErrFork is returned too for a run that is kept, but on
 	// another branch than the one which Log and Range tell of (see Branches); with
 	// Added 0, all of it was held there already or it could not be placed.
 	Err error

@@ -21,6 +21,7 @@ import (
 //	'p' bill log branch index  an entry that says money was taken for the bill
 //	'o' hash                   an object that a held entry names
 //	'x' log branch n           objects that held entries erase
+//	'd' log branch             where the dropped entries end
 //	'f' log root n             part n of a contradicting run, kept as evidence
 const (
 	prefixForm       = 'v'
@@ -35,6 +36,7 @@ const (
 	prefixPayment    = 'p'
 	prefixObject     = 'o'
 	prefixErased     = 'x'
+	prefixPruned     = 'd'
 	prefixFork       = 'f'
 )
 

@@ -10,7 +10,8 @@ import (
 )
 
 // InclusionProof returns the proof (RFC 6962 §2.1.1) that the entry at index is in
-// the log's tree of the given size, any size up to what is held. What it reads of
+// the log's tree of the given size, any size up to what is held; ErrPruned where that
+// takes leaf hashes of entries that were dropped. What it reads of
 // the tree is compared with the newest checkpoint's root first, so a proof comes
 // from a sound tree or not at all. It reads at most two entry bundles, the entries
 // of the one begun, and for each 256-fold of the size two tiles.

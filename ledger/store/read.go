@@ -44,6 +44,17 @@ func (r *recent) keep(owner *branch, n uint64, rows [][]byte) {
 	r.next = (r.next + 1) % len(r.known)
 }
 
+// drop forgets a branch's bundles before bundle n.
+func (r *recent) drop(owner *branch, n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, k := range r.known {
+		if k.owner == owner && k.n > 0 && k.n < n {
+			r.known[i].owner, r.known[i].rows = nil, nil
+		}
+	}
+}
+
 // entries calls f with the entries from..to-1, each exactly once and in order; one
 // that is missing is an error. f must not keep or change the bytes.
 func (x *index) entries(b *branch, from, to uint64, f func(i uint64, entry []byte) error) error {
@@ -63,7 +74,7 @@ func (x *index) walk(txn *badger.Txn, b *branch, from, to uint64, f func(i uint6
 			return err
 		}
 		if rows == nil {
-			err = x.loose(txn, owner, from, stop, f)
+			err = x.apart(txn, owner, from, stop, f)
 		}
 		for i := from; i < stop && rows != nil && err == nil; i++ {
 			err = f(i, rows[i%bundleEntries])
@@ -74,6 +85,18 @@ func (x *index) walk(txn *badger.Txn, b *branch, from, to uint64, f func(i uint6
 		from = stop
 	}
 	return nil
+}
+
+// apart reads entries that no bundle holds: they lie in pieces, or were dropped.
+func (x *index) apart(txn *badger.Txn, owner *branch, from, to uint64, f func(i uint64, entry []byte) error) error {
+	pruned, err := x.prunedTo(txn, owner)
+	if err != nil {
+		return err
+	}
+	if from >= bundleEntries && from < pruned {
+		return errPruned(owner.log, from, pruned)
+	}
+	return x.loose(txn, owner, from, to, f)
 }
 
 // collect returns copies of the entries from..to-1.

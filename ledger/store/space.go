@@ -36,7 +36,7 @@ func (x *index) space() (Space, error) {
 				s.BundleBytes += n
 			case prefixPiece:
 				s.PieceBytes += n
-			case prefixSummary, prefixTile, prefixHash:
+			case prefixSummary, prefixTile, prefixHash, prefixPruned:
 				s.TreeBytes += n
 			case prefixHead, prefixHeads, prefixCheckpoint:
 				s.PointBytes += n

@@ -52,6 +52,10 @@ type Config struct {
 	RoomBytes uint64
 	// ReserveBytes is the size of a file that takes room until the disk is full; 0: none.
 	ReserveBytes uint64
+	// PruneAge is after what time others' entries that an office holds are dropped, by
+	// the office's clock; while the disk is short of room 30 days, if that is less. 0:
+	// never. It has an effect where Tend is called.
+	PruneAge time.Duration
 	// Free tells what is free on the disk where a path is; nil: the machine's own word.
 	Free func(path string) (uint64, error)
 	// After is time.After, by which a committer knows that nothing comes; nil: the
@@ -93,6 +97,7 @@ type Store struct {
 	ingest  sync.Mutex // one writer of peers and marks at a time
 	marks   *marks
 	doubts  []doubt // Open's own
+	pruner  pruner  // Tend's own
 
 	mu      sync.RWMutex // guards what follows
 	logs    map[ledger.LogID]*held
@@ -297,9 +302,9 @@ func (s *Store) loadPeers(path string) error {
 				return err
 			}
 		}
-		h := &held{index: s.peers, branch: l.branch, log: l.log}
+		h := &held{index: s.peers, branch: l.branch, log: l.log, prunedTo: l.prunedTo}
 		if first := s.logs[id]; first != nil {
-			h.opened = first.opened
+			h.opened, h.prunedTo = first.opened, l.branch.prunedBelow(s.parentOf(h).prunedTo)
 			s.forked[id] = append(s.forked[id], h)
 			continue
 		}
@@ -318,6 +323,16 @@ func (s *Store) loadPeers(path string) error {
 		return err
 	}
 	return s.openMarks(filepath.Join(s.cfg.Dir, peersName, marksName))
+}
+
+// parentOf returns the branch that another one of its log departs from.
+func (s *Store) parentOf(h *held) *held {
+	for _, other := range s.forked[h.branch.log] {
+		if other.branch == h.branch.parent {
+			return other
+		}
+	}
+	return s.logs[h.branch.log]
 }
 
 // followIndex learns what held entries say of objects. An erasure that a crash cut

@@ -1,8 +1,10 @@
 package store
 
+import "errors"
+
 // Tend does what a store needs done now and then: it gives the reserve up or takes it
-// back. Each call does a bounded step; call it a few times a second, from one
+// back, and prunes. Each call does a bounded step; call it a few times a second, from one
 // goroutine. After an error it may be called again.
 func (s *Store) Tend() error {
-	return s.tendReserve()
+	return errors.Join(s.tendReserve(), s.prune())
 }

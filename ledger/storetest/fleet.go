@@ -4,11 +4,13 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -51,16 +53,28 @@ func NewFleet(name string) (Fleet, error) {
 
 // Machine enrols a machine: an office writes its authority log.
 func (f Fleet) Machine(role cert.Role, slot uint32) (Machine, error) {
+	stream := cert.StreamMain
+	if role == cert.RoleOffice {
+		stream = cert.StreamAuthority
+	}
+	return f.machine(role, slot, stream)
+}
+
+// Cell is the office of that slot with its log of cell 0, in which it acknowledges.
+func (f Fleet) Cell(slot uint32) (Machine, error) {
+	return f.machine(cert.RoleOffice, slot, cert.StreamCell)
+}
+
+func (f Fleet) machine(role cert.Role, slot uint32, stream cert.Stream) (Machine, error) {
 	m := Machine{Key: derive(f.name, "machine", slot), LogKey: derive(f.name, "log", slot)}
+	if stream >= cert.StreamCell {
+		m.LogKey = derive(f.name, "cell log", slot)
+	}
 	machine, err := cert.Issue(f.key, cert.Certificate{
 		Key: [32]byte(m.Key.Public().(ed25519.PublicKey)), Slot: slot, Role: role, NotAfter: 40_000,
 	})
 	if err != nil {
 		return m, err
-	}
-	stream := cert.StreamMain
-	if role == cert.RoleOffice {
-		stream = cert.StreamAuthority
 	}
 	grant, err := cert.SignGrant(m.Key, cert.Grant{
 		LogKey: [32]byte(m.LogKey.Public().(ed25519.PublicKey)), Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled,
@@ -95,6 +109,12 @@ func Dues(object []byte) (ledger.Entry, error) {
 	return event.New(ledger.Time{}, &event.DuesPublished{
 		Biller: "AVVNL", Object: ledger.ObjectHash(object), Bytes: uint64(len(object)), Pepper: 1, Count: 1,
 	})
+}
+
+// Acknowledge is the office's entry, at a time, that says how far it holds logs.
+func Acknowledge(wallMs uint64, held ...event.Held) (ledger.Entry, error) {
+	slices.SortFunc(held, func(a, b event.Held) int { return bytes.Compare(a.Log[:], b.Log[:]) })
+	return event.New(ledger.Time{WallMs: wallMs, Quality: ledger.TimeOffice}, &event.Acknowledged{Held: held})
 }
 
 // Author writes a log in memory, so that its runs can be ingested.
