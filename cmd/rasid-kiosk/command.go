@@ -28,6 +28,7 @@ type settings struct {
 	PersonalDays int          `toml:"personal_days" help:"days that this kiosk can open a sale's sealed blob, 0 to 30"`
 	RoomMiB      int          `toml:"room_mib" help:"MiB that must be free on the disk for money to be taken, from 16"`
 	ReserveMiB   int          `toml:"reserve_mib" help:"MiB kept back for a full disk, so that what is under way ends well; 0 for none"`
+	PruneDays    int          `toml:"prune_days" help:"days after which neighbours' entries that the office holds are dropped here, 0 for never"`
 	Sync         syncSettings `toml:"sync"`
 }
 
@@ -40,7 +41,7 @@ type syncSettings struct {
 
 func defaults() *settings {
 	return &settings{
-		Listen: "127.0.0.1:8101", Helpline: "181", Clock: "none", PersonalDays: 3, RoomMiB: 256, ReserveMiB: 64,
+		Listen: "127.0.0.1:8101", Helpline: "181", Clock: "none", PersonalDays: 3, RoomMiB: 256, ReserveMiB: 64, PruneDays: 400,
 		Sync: syncSettings{RedialMin: config.Duration{Duration: time.Second}, RedialMax: config.Duration{Duration: time.Minute}},
 	}
 }
@@ -64,6 +65,8 @@ func (s *settings) Validate() error {
 		return fmt.Errorf("room_mib: %d: write 16 or more, 256 where nothing speaks against it", s.RoomMiB)
 	case s.ReserveMiB < 0 || s.ReserveMiB > 1<<20:
 		return fmt.Errorf("reserve_mib: %d: write 0 or more, 64 where nothing speaks against it", s.ReserveMiB)
+	case s.PruneDays < 0 || s.PruneDays > 36_500:
+		return fmt.Errorf("prune_days: %d: write 0 for never, or 400 where nothing speaks against it", s.PruneDays)
 	case s.Clock != "none" && s.Clock != "operator":
 		return fmt.Errorf("clock: %q: write none or operator", s.Clock)
 	}

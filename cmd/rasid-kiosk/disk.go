@@ -23,7 +23,7 @@ const (
 	openEvery = time.Second            // while there is no room to open the ledger
 )
 
-// tend keeps the reserve until ctx ends. What fails is said once and tried again: it
+// tend keeps the reserve and prunes until ctx ends. What fails is said once and tried again: it
 // is no reason to stop.
 func (k *kiosk) tend(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)

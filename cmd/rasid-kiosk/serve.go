@@ -130,7 +130,7 @@ func (k *kiosk) openData(ctx context.Context, out io.Writer) (err error) {
 	}
 	k.store, err = k.openStore(ctx, out, store.Config{
 		Dir: filepath.Join(k.s.Dir, "data"), Fleet: k.id.Fleet, Machine: k.id.MachineKey(), Log: k.log, EvidenceDir: k.s.HeadDir, GiveUp: true,
-		RoomBytes: uint64(k.s.RoomMiB) << 20, ReserveBytes: uint64(k.s.ReserveMiB) << 20,
+		RoomBytes: uint64(k.s.RoomMiB) << 20, ReserveBytes: uint64(k.s.ReserveMiB) << 20, PruneAge: time.Duration(k.s.PruneDays) * 24 * time.Hour,
 	})
 	if err != nil {
 		return err

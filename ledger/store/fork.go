@@ -111,6 +111,7 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 		if run.First > h.log.End.Size {
 			continue
 		}
+		run, cut := h.cutPruned(run)
 		before, err := h.edgeAt(run.First)
 		if errors.Is(err, ErrPruned) {
 			continue
@@ -118,7 +119,7 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 		if err != nil {
 			return held{}, growth{}, err
 		}
-		if root := before.Root(); !bytes.Equal(root[:ledger.BranchBytes], run.Branch[:]) {
+		if root := before.Root(); !cut && !bytes.Equal(root[:ledger.BranchBytes], run.Branch[:]) {
 			continue
 		}
 		at, same, err := h.follow(run)
@@ -148,6 +149,18 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 	fresh := run.Entries[departs-run.First:]
 	g, err := from.growth(departs, fresh, leavesOf(fresh))
 	return from, g, err
+}
+
+// cutPruned takes off a run what it has of the pruned bundle in which it begins, and
+// reports whether it did. The rest leads from a root that is kept to the run's
+// checkpoint, or the run does not belong here.
+func (h held) cutPruned(run ledger.Run) (ledger.Run, bool) {
+	at := (run.First/bundleEntries + 1) * bundleEntries
+	if run.First < bundleEntries || run.First%bundleEntries == 0 || run.First >= h.prunedTo || at >= run.End.Size {
+		return run, false
+	}
+	run.Entries, run.First = run.Entries[at-run.First:], at
+	return run, true
 }
 
 // follow returns the first index at which the run has another entry than the branch,

@@ -233,6 +233,9 @@ func holdsTip(branches []*held, tip ledger.Tip) (bool, error) {
 			continue
 		}
 		root, err := h.rootAt(tip.Size)
+		if errors.Is(err, ErrPruned) {
+			return true, nil // what was dropped was held
+		}
 		if err != nil || root == tip.Root {
 			return err == nil, err
 		}

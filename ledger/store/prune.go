@@ -15,9 +15,12 @@ import (
 )
 
 // ErrPruned is returned for entries of another kiosk's log that were dropped here
-// (LEDGER.md §17.5), and for what cannot be told without them. The office has them;
+// (LEDGER.md §17.6), and for what cannot be told without them. The office has them;
 // LogInfo.From says from where on they are held.
 var ErrPruned = errors.New("pruned here")
+
+// AlwaysHeld is how many entries at a log's beginning are never pruned.
+const AlwaysHeld uint64 = bundleEntries
 
 const (
 	// pruneBundles is how many entry bundles one step drops.
@@ -145,7 +148,7 @@ func (s *Store) prunable(id ledger.LogID, cutoff uint64) (held, uint64, error) {
 		if a.at > cutoff || a.size > h.log.End.Size {
 			continue
 		}
-		if a.size/bundleEntries*bundleEntries <= max(h.prunedTo, bundleEntries) {
+		if a.size/bundleEntries*bundleEntries <= max(h.prunedTo, AlwaysHeld) {
 			return h, 0, nil // done before
 		}
 		root, err := h.rootAt(a.size)
@@ -163,7 +166,7 @@ func (s *Store) prunable(id ledger.LogID, cutoff uint64) (held, uint64, error) {
 // dropTo drops some of the bundles before entry to, all but the first, and says in the
 // same transaction that they are gone. s.ingest is held.
 func (s *Store) dropTo(h held, to uint64) error {
-	from := max(h.prunedTo, bundleEntries)
+	from := max(h.prunedTo, AlwaysHeld)
 	to = min(to, from+pruneBundles*bundleEntries)
 	if err := h.index.drop(h.branch, from, to); err != nil {
 		err = fmt.Errorf("couldn't prune: %w", err)

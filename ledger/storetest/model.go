@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -124,10 +125,12 @@ func Model(t testing.TB, open Opener, seed uint64) {
 	for slot := range uint32(3) {
 		w.tellers = append(w.tellers, teller{must[*Author](t)(NewAuthor(must[Machine](t)(w.fleet.Machine(cert.RoleKiosk, 2+slot))))})
 	}
+	w.office, w.pruned = must[*Author](t)(NewAuthor(must[Machine](t)(w.fleet.Cell(100)))), map[ledger.LogID]uint64{}
 	w.dir = filepath.Join(w.root, "0")
 	for life := range 5 {
 		w.live(life)
 	}
+	t.Logf("pruned: %v", slices.Collect(maps.Values(w.pruned)))
 }
 
 type modelWorld struct {
@@ -142,21 +145,26 @@ type modelWorld struct {
 	ends    []ledger.Checkpoint // of own commits
 	tellers []teller
 	logs    map[ledger.LogID]modelLog
+	office  *Author // acknowledges
+	clock   uint64  // the office's
+	pruned  map[ledger.LogID]uint64
 }
 
 func (w *modelWorld) live(life int) {
-	s := must[*store.Store](w.t)(w.open(store.Config{Dir: w.dir, Fleet: w.fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), SegmentBytes: 20_000}))
+	s := must[*store.Store](w.t)(w.open(store.Config{Dir: w.dir, Fleet: w.fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), SegmentBytes: 20_000, PruneAge: pruneAge}))
 	w.check(s)
 	writer := must[*store.Writer](w.t)(s.OpenOwn(w.me.LogKey))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	for range 10 + w.rand.IntN(40) {
-		switch w.rand.IntN(5) {
+		switch w.rand.IntN(6) {
 		case 0, 1:
 			w.commit(writer)
 		case 2:
 			w.grow()
+		case 3:
+			w.prune(s)
 		default:
 			w.ingest(s)
 		}
@@ -218,7 +226,7 @@ func (w *modelWorld) ingest(s *store.Store) {
 		h := w.tellers[w.rand.IntN(len(w.tellers))]
 		first := w.rand.IntN(len(h.Runs))
 		run := h.cut(first, first+w.rand.IntN(len(h.Runs)-first))
-		if len(run.Entries) > ledger.RunMaxEntries {
+		if len(run.Entries) > ledger.RunMaxEntries || w.forkedInPruned(h, int(run.End.Size)) {
 			continue
 		}
 		next, added, ok := w.logs[run.Log].ingest(h.whole(), int(run.First), int(run.End.Size))
@@ -228,6 +236,9 @@ func (w *modelWorld) ingest(s *store.Store) {
 	results := must[[]store.IngestResult](w.t)(s.Ingest(w.t.Context(), runs))
 	for i, r := range results {
 		refused := r.Err != nil && !errors.Is(r.Err, ledger.ErrFork)
+		if errors.Is(r.Err, store.ErrPruned) && runs[i].End.Size < w.pruned[runs[i].Log] {
+			refused = false // a repeat that cannot be told
+		}
 		if r.Added != want[i] || placed[i] && refused || !placed[i] && r.Err == nil {
 			w.t.Fatalf("a run of log %s from %d to %d: added %d, want %d, placed %v, error %v", runs[i].Log, runs[i].First, runs[i].End.Size, r.Added, want[i], placed[i], r.Err)
 		}
@@ -276,13 +287,7 @@ func (w *modelWorld) same(s *store.Store, branches []store.Branch, m modelLog, p
 		w.t.Fatalf("%d branches of a log, want %d", len(branches), len(m))
 	}
 	for n, b := range branches {
-		var got [][]byte
-		if err := b.Range(0, b.End().Size, func(_ uint64, e []byte) error { got = append(got, bytes.Clone(e)); return nil }); err != nil {
-			w.t.Fatal(err)
-		}
-		if !slices.ContainsFunc(m, func(h [][]byte) bool { return slices.EqualFunc(h, got, bytes.Equal) }) {
-			w.t.Fatalf("branch %d of %d entries is none of the model's", n, len(got))
-		}
+		got := w.branch(b, n, m)
 		edge := must[ledger.Edge](w.t)(ledger.Edge{}.Append(leavesOf(got)...))
 		if edge.Root() != b.End().Root {
 			w.t.Fatalf("branch %d: its entries do not have its root", n)
@@ -305,6 +310,35 @@ func (w *modelWorld) same(s *store.Store, branches []store.Branch, m modelLog, p
 	}
 }
 
+// branch returns the model's history that a branch holds, of which some may be pruned.
+func (w *modelWorld) branch(b store.Branch, n int, m modelLog) [][]byte {
+	w.t.Helper()
+	var got [][]byte
+	read := func(from, to uint64) error {
+		return b.Range(from, to, func(_ uint64, e []byte) error { got = append(got, bytes.Clone(e)); return nil })
+	}
+	from, size := b.From(), b.End().Size
+	if n == 0 && from != w.pruned[b.Log()] {
+		w.t.Fatalf("log %s is held from %d, want %d", b.Log(), from, w.pruned[b.Log()])
+	}
+	if from == 0 {
+		from = min(pruneBegins, size)
+	} else if err := b.Range(pruneBegins, from, func(uint64, []byte) error { return nil }); !errors.Is(err, store.ErrPruned) {
+		w.t.Fatalf("pruned entries are read: %v", err)
+	}
+	if err := errors.Join(read(0, min(pruneBegins, size)), read(from, size)); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, h := range m {
+		held := slices.Concat(h[:min(pruneBegins, len(h))], h[min(int(from), len(h)):])
+		if len(h) == int(size) && slices.EqualFunc(held, got, bytes.Equal) {
+			return h
+		}
+	}
+	w.t.Fatalf("branch %d of %d entries is none of the model's", n, size)
+	return nil
+}
+
 func leavesOf(entries [][]byte) []ledger.Hash {
 	out := make([]ledger.Hash, len(entries))
 	for i, e := range entries {
@@ -318,7 +352,13 @@ func (w *modelWorld) proof(b store.Branch, entries [][]byte) (index, size int) {
 	size = 1 + w.rand.IntN(len(entries))
 	index = w.rand.IntN(size)
 	root := must[ledger.Edge](w.t)(ledger.Edge{}.Append(leavesOf(entries[:size])...)).Root()
-	p := must[tlog.RecordProof](w.t)(b.InclusionProof(uint64(index), uint64(size)))
+	p, err := b.InclusionProof(uint64(index), uint64(size))
+	if errors.Is(err, store.ErrPruned) && (hidden(b, size) || index >= pruneBegins && uint64(index) < b.From()) {
+		return index, size
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	if err := tlog.CheckRecord(p, int64(size), tlog.Hash(root), int64(index), tlog.RecordHash(entries[index])); err != nil {
 		w.t.Fatalf("entry %d at %d: %v", index, size, err)
 	}
@@ -327,6 +367,9 @@ func (w *modelWorld) proof(b store.Branch, entries [][]byte) (index, size int) {
 
 func (w *modelWorld) consistency(s *store.Store, b store.Branch, n int, entries [][]byte, to, from int) {
 	if n != 0 {
+		return
+	}
+	if hidden(b, from) || hidden(b, to) {
 		return
 	}
 	old := must[ledger.Hash](w.t)(s.Root(b.Log(), uint64(from)))
@@ -362,6 +405,9 @@ func (w *modelWorld) scan(s *store.Store, b store.Branch, entries [][]byte) {
 			got = append(got, i)
 			return nil
 		})
+		if errors.Is(err, store.ErrPruned) && uint64(from) < b.From() {
+			continue
+		}
 		if err != nil || !slices.Equal(got, want) {
 			w.t.Fatalf("scan for %+v from %d gives %d entries, want %d, error %v", f, from, len(got), len(want), err)
 		}

@@ -27,6 +27,16 @@ type Log struct {
 	Opened *event.LogOpened
 	End    ledger.Checkpoint
 	Own    bool
+	// Entries PrunedFrom to PrunedTo-1 were dropped here; none where both are 0.
+	PrunedFrom, PrunedTo uint64
+}
+
+// pruned says what is not here, empty where all is.
+func (l Log) pruned() string {
+	if l.PrunedTo == 0 {
+		return ""
+	}
+	return fmt.Sprintf("entries %d to %d are pruned here", l.PrunedFrom, l.PrunedTo-1)
 }
 
 // name is how people call a log: whose it is and which incarnation.
@@ -57,6 +67,9 @@ type Ledger interface {
 	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
 	// Covering returns the first kept checkpoint beyond the position.
 	Covering(p ledger.Position) (ledger.Checkpoint, error)
+	// Edge returns the edge of a log's tree, proven to be under the newest root, at any
+	// size that is not within what was pruned.
+	Edge(id ledger.LogID, size uint64) (ledger.Edge, error)
 	// Forks is how many contradicting histories were seen.
 	Forks() int
 	// MissingObjects is how many objects are named by a held entry and not here.
@@ -137,7 +150,7 @@ func (a Asker) logs(prefix string) ([]Log, error) {
 }
 
 func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
-	var own, entries, ownEntries, gone uint64
+	var own, entries, ownEntries, pruned, gone uint64
 	greatest := map[ledger.LogID]uint64{}
 	for _, l := range lost {
 		gone -= greatest[l.ID]
@@ -145,7 +158,8 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 		gone += greatest[l.ID]
 	}
 	for _, l := range logs {
-		entries += l.End.Size
+		entries += l.End.Size - (l.PrunedTo - l.PrunedFrom)
+		pruned += l.PrunedTo - l.PrunedFrom
 		if l.Own {
 			own++
 			ownEntries += l.End.Size
@@ -156,7 +170,7 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 		what  string
 		count uint64
 	}{
-		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries},
+		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries}, {"entries pruned", pruned},
 		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
 		{"logs cut short", uint64(len(greatest))}, {"entries lost", gone},
 	} {
@@ -173,6 +187,7 @@ type head struct {
 	Size       uint64 `json:"size"`
 	Root       string `json:"root"`
 	Checkpoint string `json:"checkpoint"` // a C2SP signed note
+	From       uint64 `json:"from"`       // the first index from which all entries are here
 }
 
 // lostHead is one line of heads in JSON: a log of which more was held.
@@ -186,7 +201,7 @@ func heads(logs []Log, lost []Loss, q Query, out io.Writer) error {
 	if q.JSON {
 		enc := json.NewEncoder(out)
 		for _, l := range logs {
-			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key))}); err != nil {
+			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key)), l.PrunedTo}); err != nil {
 				return err
 			}
 		}
@@ -198,16 +213,16 @@ func heads(logs []Log, lost []Loss, q Query, out io.Writer) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LOG\tWHOSE\tENTRIES\tROOT\t")
+	fmt.Fprintln(w, "LOG\tWHOSE\tENTRIES\tFROM\tROOT\t")
 	for _, l := range logs {
 		own := ""
 		if l.Own {
 			own = "own"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.16s\t%s\n", l.ID, l.name(), l.End.Size, l.End.Root, own)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.16s\t%s\n", l.ID, l.name(), l.End.Size, l.PrunedTo, l.End.Root, own)
 	}
 	for _, l := range lost {
-		fmt.Fprintf(w, "%s\tLOST\t%d\t%d were held here\t\n", l.ID, l.Held, l.Had)
+		fmt.Fprintf(w, "%s\tLOST\t%d\t\t%d were held here\t\n", l.ID, l.Held, l.Had)
 	}
 	return w.Flush()
 }

@@ -31,11 +31,25 @@ func (l *ledgerOf) Lost() []Loss        { return slices.Clone(l.lost) }
 
 func (l *ledgerOf) Range(_ ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
 	for i := from; i < to; i++ {
+		if i >= l.log.PrunedFrom && i < l.log.PrunedTo {
+			return fmt.Errorf("entry %d is pruned", i)
+		}
 		if err := f(i, l.entries[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (l *ledgerOf) Edge(_ ledger.LogID, size uint64) (ledger.Edge, error) {
+	if size > l.log.PrunedFrom && size < l.log.PrunedTo {
+		return ledger.Edge{}, errors.New("pruned")
+	}
+	var leaves []ledger.Hash
+	for _, e := range l.entries[:size] {
+		leaves = append(leaves, ledger.LeafHash(e))
+	}
+	return ledger.Edge{}.Append(leaves...)
 }
 
 func (l *ledgerOf) Covering(p ledger.Position) (ledger.Checkpoint, error) {
@@ -120,6 +134,51 @@ func TestVerifyFindsWhatIsSpoilt(t *testing.T) {
 	}
 	if out, err := verify(t, l, other.Public); !errors.Is(err, ErrFound) {
 		t.Errorf("the log of another fleet verifies: %v\n%s", err, out)
+	}
+}
+
+// A log of which some is pruned verifies by what is kept, and every command says what
+// is not here.
+func TestPruned(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(l *ledgerOf)
+		want  string
+	}{
+		"nothing":               {func(*ledgerOf) {}, "19 entries, 10 checkpoints; entries 4 to 11 are pruned here"},
+		"before":                {func(l *ledgerOf) { l.entries[3] = l.entries[2] }, "do not lead to"},
+		"the hashes kept":       {func(l *ledgerOf) { l.entries[8] = l.entries[0] }, "do not lead to"},
+		"after":                 {func(l *ledgerOf) { l.entries[14] = l.entries[0] }, "do not lead to"},
+		"a checkpoint in there": {func(l *ledgerOf) { l.kept[4].Sig[5] ^= 1 }, "signature does not verify"},
+	} {
+		l, fleet := newLedger(t)
+		l.log.PrunedFrom, l.log.PrunedTo = 4, 12
+		c.spoil(l)
+		out, err := verify(t, l, fleet)
+		if (err != nil) != (name != "nothing") || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	l, fleet := newLedger(t)
+	l.log.PrunedFrom, l.log.PrunedTo = 4, 12
+	for _, c := range []struct {
+		q    Query
+		want []string
+		not  string
+	}{
+		{Query{Do: Stat}, []string{"entries held     11", "entries pruned   8"}, ""},
+		{Query{Do: Heads}, []string{"FROM", "  12 "}, ""},
+		{Query{Do: Heads, JSON: true}, []string{`"from":12`}, ""},
+		{Query{Do: Show}, []string{"LogOpened", "entries 4 to 11 are pruned here"}, ""},
+		{Query{Do: Show, From: 6, JSON: true}, []string{`"index":4,`, `"error":"entries 4 to 11 are pruned here"`, `"index":12,`}, `"index":3,`},
+		{Query{Do: Show, From: 12}, []string{"SaleOpened"}, "pruned"},
+	} {
+		var out bytes.Buffer
+		err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(t.Context(), c.q, &out, new(bytes.Buffer))
+		for _, want := range c.want {
+			if err != nil || !strings.Contains(out.String(), want) || c.not != "" && strings.Contains(out.String(), c.not) {
+				t.Errorf("%+v: %v, want %q and not %q in\n%s", c.q, err, want, c.not, out.String())
+			}
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ type shown struct {
 	Kind    uint16 `json:"kind"`
 	Name    string `json:"name"`
 	Body    any    `json:"body,omitempty"`
-	Error   string `json:"error,omitempty"` // the body breaks its kind's form
+	Error   string `json:"error,omitempty"` // the body breaks its kind's form; without a name: what is not here
 }
 
 var errEnough = errors.New("enough")
@@ -39,7 +39,7 @@ func (a Asker) show(ctx context.Context, logs []Log, q Query, out io.Writer) err
 	}
 	for _, l := range logs {
 		left := q.Count
-		err := a.Ledger.Range(l.ID, min(q.From, l.End.Size), l.End.Size, func(index uint64, raw []byte) error {
+		err := a.each(l, min(q.From, l.End.Size), func(gone shown) error { return print(out, gone, q.JSON) }, func(index uint64, raw []byte) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -63,6 +63,22 @@ func (a Asker) show(ctx context.Context, logs []Log, q Query, out io.Writer) err
 		}
 	}
 	return nil
+}
+
+// each calls f with a log's entries from an index on, and gap where some are pruned.
+func (a Asker) each(l Log, from uint64, gap func(shown) error, f func(uint64, []byte) error) error {
+	if l.PrunedTo > 0 && from < l.PrunedTo {
+		if from < l.PrunedFrom {
+			if err := a.Ledger.Range(l.ID, from, l.PrunedFrom, f); err != nil {
+				return err
+			}
+		}
+		if err := gap(shown{Log: l.ID.String(), Index: l.PrunedFrom, Error: l.pruned()}); err != nil {
+			return err
+		}
+		from = l.PrunedTo
+	}
+	return a.Ledger.Range(l.ID, from, l.End.Size, f)
 }
 
 // kindOf reads a kind by number or by name; nil for none.
@@ -140,6 +156,10 @@ func print(out io.Writer, s shown, asJSON bool) error {
 	}
 	body, err := json.Marshal(s.Body)
 	if err != nil {
+		return err
+	}
+	if s.Name == "" && s.Error != "" {
+		_, err := fmt.Fprintf(out, "log %s: %s\n", s.Log, s.Error)
 		return err
 	}
 	if s.Error != "" {

@@ -18,7 +18,7 @@ const chunkEntries = 4096
 func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progress io.Writer) error {
 	m := meter{now: a.Now, w: progress, started: a.Now()}
 	for _, l := range logs {
-		m.total += l.End.Size
+		m.total += l.End.Size - (l.PrunedTo - l.PrunedFrom)
 	}
 	found := 0
 	for _, l := range logs {
@@ -27,6 +27,9 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 			return fmt.Errorf("broken off after %d of %d entries: %w", m.done, m.total, context.Cause(ctx))
 		}
 		line := fmt.Sprintf("ok       %s  %s: %d entries, %d checkpoints\n", l.ID, l.name(), l.End.Size, kept)
+		if gone := l.pruned(); gone != "" {
+			line = fmt.Sprintf("ok       %s  %s: %d entries, %d checkpoints; %s\n", l.ID, l.name(), l.End.Size, kept, gone)
+		}
 		if err != nil {
 			found++
 			line = fmt.Sprintf("DAMAGED  %s  %s: %v\n", l.ID, l.name(), err)
@@ -62,10 +65,16 @@ func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int,
 		if c.Size <= size || c.Size > l.End.Size {
 			return checkpoints, fmt.Errorf("the checkpoint after entry %d has the size %d", size, c.Size)
 		}
+		size = c.Size
+		if size > l.PrunedFrom && size < l.PrunedTo { // nobody here can compute the root
+			if err := c.Verify(l.Key); err != nil {
+				return checkpoints, err
+			}
+			continue
+		}
 		if edge, err = a.extend(ctx, l, edge, c.Size, m); err != nil {
 			return checkpoints, err
 		}
-		size = c.Size
 		if edge.Root() != c.Root {
 			return checkpoints, fmt.Errorf("the entries before %d do not lead to the root of the checkpoint there", size)
 		}
@@ -79,10 +88,20 @@ func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int,
 	return checkpoints, nil
 }
 
-// extend reads entries up to size and returns the edge after them.
+// extend reads entries up to size and returns the edge after them. Over what was
+// pruned the hashes lead that are kept of it.
 func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64, m *meter) (ledger.Edge, error) {
 	for from := edge.Size(); from < size; from = edge.Size() {
 		to := min(size, from+chunkEntries)
+		if l.PrunedTo > 0 && from < l.PrunedFrom {
+			to = min(to, l.PrunedFrom)
+		} else if l.PrunedTo > 0 && from == l.PrunedFrom {
+			var err error
+			if edge, err = a.cross(l, edge); err != nil {
+				return edge, err
+			}
+			continue
+		}
 		leaves := make([]ledger.Hash, 0, to-from)
 		err := a.Ledger.Range(l.ID, from, to, func(index uint64, raw []byte) error {
 			leaves = append(leaves, ledger.LeafHash(raw))
@@ -106,6 +125,19 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 		}
 	}
 	return edge, nil
+}
+
+// cross returns the edge behind what was pruned, if the one before it is under the same
+// root.
+func (a Asker) cross(l Log, before ledger.Edge) (ledger.Edge, error) {
+	kept, err := a.Ledger.Edge(l.ID, l.PrunedFrom)
+	if err != nil {
+		return before, err
+	}
+	if kept.Root() != before.Root() {
+		return before, fmt.Errorf("the entries before %d do not lead to the root that is kept there", l.PrunedFrom)
+	}
+	return a.Ledger.Edge(l.ID, l.PrunedTo)
 }
 
 // meter tells a person how far the work is and how long it will take.

@@ -148,18 +148,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	officeShows(t, c, "₹500.00")
 
-	k.Process.Kill()
-	if err := k.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p.open()
-	if page := p.page(); !strings.Contains(page, hindi("kiosk.out.disk")) || figure("kiosk_ready") != 0 || figure("kiosk_disk_low") != 1 {
-		t.Errorf("a start on a full disk shows:\n%s", page)
-	}
-	if page := p.get(p.base + "/readyz"); !strings.Contains(page, "kiosk.out.disk") {
-		t.Errorf("readyz says %s", page)
-	}
-
+	p.startsClosed()
 	d.empty()
 	p.untilOpen()
 	p.pay()
@@ -167,6 +156,24 @@ func TestFullDisk(t *testing.T) {
 	physically(t, "the reserve is made again", func() bool { return figure("kiosk_disk_reserve_bytes") >= 8*mib })
 	officeShows(t, c, "₹1,800.00")
 	sameMoney(t, c, k, 1800_00)
+}
+
+// startsClosed pulls the plug of a kiosk on a full disk and plugs it in again.
+func (p *citizen) startsClosed() {
+	t, k := p.t, p.k
+	t.Helper()
+	k.Process.Kill()
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.open()
+	figure := p.scrape(p.base + "/metrics")
+	if page := p.page(); !strings.Contains(page, hindi("kiosk.out.disk")) || figure("kiosk_ready") != 0 || figure("kiosk_disk_low") != 1 {
+		t.Errorf("a start on a full disk shows:\n%s", page)
+	}
+	if page := p.get(p.base + "/readyz"); !strings.Contains(page, "kiosk.out.disk") {
+		t.Errorf("readyz says %s", page)
+	}
 }
 
 // sameMoney wants box and books to agree, and nothing open but the slip.

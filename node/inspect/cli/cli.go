@@ -30,7 +30,11 @@ type held struct{ *store.Store }
 func (h held) Logs() []inspect.Log {
 	var out []inspect.Log
 	for _, l := range h.Store.Logs() {
-		out = append(out, inspect.Log{ID: l.ID, Key: l.Key, Opened: l.Opened, End: l.End, Own: l.Own})
+		log := inspect.Log{ID: l.ID, Key: l.Key, Opened: l.Opened, End: l.End, Own: l.Own}
+		if l.From > 0 {
+			log.PrunedFrom, log.PrunedTo = store.AlwaysHeld, l.From
+		}
+		out = append(out, log)
 	}
 	return out
 }
