@@ -70,6 +70,9 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 			}
 			return float64(room.Reserve)
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kiosk_sync_gaps_total", Help: "Times that a neighbour had dropped what is lacking here of a log."}, func() float64 {
+			return float64(k.host.Status().Counters.Gaps)
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_low", Help: "1 when too little is free to take money."}, func() float64 { return one(k.low.Load()) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 }

@@ -161,6 +161,13 @@ type (
 		Log  ledger.LogID
 		Size uint64
 	}
+	// Gap reports that a peer has dropped what we lack of a log: it can serve it from
+	// From on.
+	Gap struct {
+		Conn Conn
+		Log  ledger.LogID
+		From uint64
+	}
 	// Report is for counters, logs and screens: a log left out for the session.
 	Report struct {
 		Conn   Conn
@@ -182,3 +189,4 @@ func (Close) action()      {}
 func (Admit) action()      {}
 func (Report) action()     {}
 func (Holds) action()      {}
+func (Gap) action()        {}

@@ -89,12 +89,13 @@ type put struct {
 
 // peer is one connection's state. Sizes are entries.
 type peer struct {
-	conn   Conn
-	key    ed25519.PublicKey // authenticated by the connection
-	dialed bool              // by us
-	since  time.Time
-	hello  bool // admitted
-	chain  cert.Chain
+	conn    Conn
+	key     ed25519.PublicKey // authenticated by the connection
+	dialed  bool              // by us
+	since   time.Time
+	hello   bool   // admitted
+	version uint32 // of the session
+	chain   cert.Chain
 
 	started bool // their whole frontier is known
 	last    ledger.LogID
@@ -105,6 +106,8 @@ type peer struct {
 	left    map[ledger.LogID]bool       // left out for the session
 	asks    map[ledger.LogID]ask        // their last request for a log
 	begs    map[ledger.LogID]ask        // ours
+	gaps    map[ledger.LogID]uint64     // from where on we can serve what they lack more of
+	offers  map[ledger.LogID]uint64     // from where on they can serve what we lack more of
 
 	queue   [ClassRest + 1][]ledger.LogID // what may have something to send
 	queued  map[ledger.LogID]bool

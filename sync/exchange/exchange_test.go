@@ -101,11 +101,17 @@ func (u under) hears(c Conn, m wire.Message) []Action {
 // meets lets a machine connect and say what it holds, with credit for ever.
 func (u under) meets(c Conn, slot uint32, role cert.Role, tips ...wire.LogTips) []Action {
 	u.t.Helper()
+	return u.meetsIn(1, c, slot, role, tips...)
+}
+
+// meetsIn is meets, with a machine that speaks versions up to one.
+func (u under) meetsIn(version uint32, c Conn, slot uint32, role cert.Role, tips ...wire.LogTips) []Action {
+	u.t.Helper()
 	chain, k := chainOf(u.t, slot, role, 1<<20)
 	if got := u.Step(Connected{Conn: c, Key: public(k)}); len(got) != 0 {
 		u.t.Fatalf("before HELLO the exchange did %+v", got)
 	}
-	got := u.hears(c, &wire.Hello{Min: 1, Max: 1, Chain: chain})
+	got := u.hears(c, &wire.Hello{Min: 1, Max: version, Chain: chain})
 	return append(got, u.hears(c, &wire.Frontier{Logs: tips, Credit: 1 << 20})...)
 }
 
@@ -503,7 +509,7 @@ func TestStrangerHearsNothing(t *testing.T) {
 		"WANT first":        {public(k), &wire.Want{Hashes: []ledger.Hash{{1}}}},
 		"RUN before HELLO":  {public(k), &wire.Run{Run: runOf(other, 0, 1)}},
 		"a plea first":      {public(k), &wire.Have{Log: own, Plea: wire.PleaSend}},
-		"a version to come": {public(k), &wire.Hello{Min: 2, Max: 3, Chain: chain}},
+		"a version to come": {public(k), &wire.Hello{Min: wire.VersionMax + 1, Max: wire.VersionMax + 2, Chain: chain}},
 	} {
 		u := newUnder(t, map[ledger.LogID]uint64{own: 3}, nil)
 		got := u.Step(Connected{Conn: 1, Key: test.key})

@@ -32,6 +32,8 @@ func (x *Exchange) message(p *peer, e Received) {
 		x.credit(p, m)
 	case *wire.Fault:
 		x.theirFault(p, m)
+	case *wire.Pruned:
+		x.pruned(p, m)
 	case *wire.Want, *wire.Lack, *wire.Offer, *wire.Object:
 		x.objectMessage(p, m, e.Bytes)
 	default:
@@ -186,6 +188,7 @@ func (x *Exchange) advance(log ledger.LogID, tip ledger.Tip) {
 		}
 		x.enqueue(p, log)
 	}
+	x.reached(log, tip.Size)
 }
 
 // have notes what they hold, and with a plea changes how they hear of the log.
@@ -265,7 +268,7 @@ func (x *Exchange) enqueue(p *peer, log ledger.LogID) {
 		return
 	}
 	held := x.held[log]
-	if held.Size <= max(p.theirs[log].Size, p.sent[log]) {
+	if held.Size <= max(p.theirs[log].Size, p.sent[log]) || x.barred(p, log) {
 		return
 	}
 	if told, lazy := p.lazy[log]; lazy {
@@ -331,6 +334,8 @@ func (x *Exchange) runRead(e RunRead) {
 	theirs := p.theirs[e.Log]
 	switch {
 	case p.left[e.Log]:
+		return
+	case x.cannotServe(p, e.Log, e.Err):
 		return
 	case e.Err != nil || len(e.Run.Entries) == 0:
 		x.fault(p, e.Log, wire.FaultUnserved)

@@ -22,6 +22,7 @@ func (x *Exchange) connected(e Connected) {
 		lazy: make(map[ledger.LogID]uint64), news: make(map[ledger.LogID]uint64),
 		left: make(map[ledger.LogID]bool), queued: make(map[ledger.LogID]bool),
 		asks: make(map[ledger.LogID]ask), begs: make(map[ledger.LogID]ask),
+		gaps: make(map[ledger.LogID]uint64), offers: make(map[ledger.LogID]uint64),
 		lacked: make(map[ledger.Hash]bool), lacking: make(map[ledger.Hash]time.Time),
 	}
 	x.peers[e.Conn] = p
@@ -77,10 +78,12 @@ func (x *Exchange) hello(p *peer, m *wire.Hello) {
 		x.bye(p, wire.ByeStranger, "the certificate chain does not admit this key")
 		return
 	}
-	if _, ok := wire.Choose(m); !ok {
+	version, ok := wire.Choose(m)
+	if !ok {
 		x.bye(p, wire.ByeVersion, "no common version of the protocol")
 		return
 	}
+	p.version = version
 	p.chain = m.Chain
 	if !x.winsOver(p) {
 		x.bye(p, wire.ByeDuplicate, "another connection of the two machines is kept")

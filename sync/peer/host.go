@@ -47,6 +47,9 @@ type Store interface {
 // taken, and the same is asked again later.
 var ErrNoRoom = errors.New("there is no room on the disk")
 
+// PrunedError is returned by ReadRun for entries that were dropped.
+type PrunedError = exchange.PrunedError
+
 // ErrUnwanted is returned by AcceptObject for an object that is wanted no more: an
 // entry that came meanwhile erases it, or none names it.
 var ErrUnwanted = errors.New("the object is not wanted")
@@ -336,6 +339,9 @@ func (h *Host) act(a exchange.Action) {
 		h.closing(a)
 	case exchange.Report:
 		h.report(a)
+	case exchange.Gap:
+		h.status.count(func(n *Counters) { n.Gaps++ })
+		h.cfg.Log.Warn("a peer has dropped what is lacking here of a log", "log", a.Log.String(), "serves from", a.From)
 	case exchange.Holds:
 		h.status.holdsNow(a)
 	}

@@ -49,6 +49,7 @@ type Counters struct {
 	HandshakesFailed  uint64 // inbound
 	TurnedAway        uint64 // inbound, too many that have not said who they are
 	DialsFailed       uint64
+	Gaps              uint64 // times that a peer had dropped what is lacking here of a log
 	RoomWaits         uint64 // times that what came waited for room on the disk
 }
 

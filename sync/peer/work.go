@@ -101,7 +101,7 @@ func (h *Host) read(a exchange.Action) exchange.Event {
 	}
 	r := a.(exchange.ReadRun)
 	run, err := h.cfg.Store.ReadRun(r.Log, r.From, r.MaxBytes)
-	if err != nil {
+	if pruned := (*PrunedError)(nil); err != nil && !errors.As(err, &pruned) {
 		h.cfg.Log.Warn("couldn't read a log for a peer", "log", r.Log.String(), "from", r.From, "error", err.Error())
 	}
 	return exchange.RunRead{Conn: r.Conn, Log: r.Log, Run: run, Err: err}

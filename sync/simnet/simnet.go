@@ -51,7 +51,7 @@ type Stats struct {
 	RunsHeldAlready           int
 	Dials, Cuts, Crashes      int
 	Reports, OwnAhead, Byes   int
-	StorageTroubles, Repeated int
+	StorageTroubles, Repeated, Gaps int
 }
 
 // Node is one machine. Its store outlives its crashes, its exchange does not.
@@ -349,6 +349,8 @@ func (w *World) act(n *Node, a exchange.Action) {
 		w.put(n, a)
 	case exchange.Close:
 		w.close(n, a)
+	case exchange.Gap:
+		w.Stats.Gaps++
 	case exchange.Report:
 		w.Stats.Reports++
 		n.Faults[a.Log] = a.Code

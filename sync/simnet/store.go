@@ -22,6 +22,7 @@ import (
 	"rasid/ledger"
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
+	"rasid/sync/exchange"
 )
 
 // Fleet is a made-up fleet: its keys follow from its name.
@@ -105,6 +106,7 @@ type heldLog struct {
 	log     ledger.Log
 	entries [][]byte
 	kept    []ledger.Checkpoint // ascending by size
+	pruned  uint64              // entries before are not served
 }
 
 // NewStore returns the store of a machine; it holds entry 0 of its own log.
@@ -189,6 +191,13 @@ func (s *Store) follow(held *heldLog, index uint64, entry []byte) {
 	}
 }
 
+// Prune drops what a log has before an entry: it is served from there on.
+func (s *Store) Prune(log ledger.LogID, from uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logs[log].pruned = from
+}
+
 // Fail makes every later Ingest and PutObject return err; nil ends that.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
@@ -247,6 +256,9 @@ func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run,
 	held := s.logs[id]
 	if held == nil || from >= held.log.Edge.Size() {
 		return ledger.Run{}, fmt.Errorf("log %s has no entry %d", id, from)
+	}
+	if from < held.pruned {
+		return ledger.Run{}, &exchange.PrunedError{Log: id, From: held.pruned}
 	}
 	r := ledger.Run{Log: id, First: from}
 	size := 0

@@ -119,6 +119,13 @@ func (m *Fault) check() error {
 	return nil
 }
 
+func (m *Pruned) check() error {
+	if m.From == 0 || m.From > ledger.LogMaxEntries {
+		return bad(TypePruned, "from entry %d", m.From)
+	}
+	return nil
+}
+
 func (m *Bye) check() error {
 	if m.Code == 0 {
 		return bad(TypeBye, "code 0")

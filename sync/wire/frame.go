@@ -61,6 +61,8 @@ func newMessage(t Type) Message {
 		return &Fault{}
 	case TypeBye:
 		return &Bye{}
+	case TypePruned:
+		return &Pruned{}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // The versions of the protocol that this package speaks (PROTOCOL.md §3).
 const (
 	VersionMin = 1
-	VersionMax = 1
+	VersionMax = 2
 )
 
 // Limits of the format (PROTOCOL.md §2). A message beyond its limit is refused
@@ -38,7 +38,7 @@ var ErrTooLarge = errors.New("larger than its type may be")
 // Type numbers a message. Numbers are appended, never given a second meaning.
 type Type uint8
 
-// The types of version 1 (PROTOCOL.md §4).
+// The types; those after TypeBye are of version 2 (PROTOCOL.md §4).
 const (
 	TypeHello    Type = 1
 	TypeFrontier Type = 2
@@ -52,6 +52,7 @@ const (
 	TypeCredit   Type = 10
 	TypeFault    Type = 11
 	TypeBye      Type = 12
+	TypePruned   Type = 13
 )
 
 // typeNames and the limits beside them are the table of PROTOCOL.md §4.
@@ -81,6 +82,8 @@ func (t Type) row() (name string, maxBytes int) {
 		return "FAULT", 64
 	case TypeBye:
 		return "BYE", 512
+	case TypePruned:
+		return "PRUNED", 64
 	}
 	return "", 0
 }
@@ -253,6 +256,14 @@ type Bye struct {
 	Text string
 }
 
+// Pruned says that the sender has dropped what the receiver lacks of a log, and from
+// which entry on it can serve it (PROTOCOL.md §6).
+type Pruned struct {
+	_    struct{} `cbor:",toarray"`
+	Log  ledger.LogID
+	From uint64 // at least 1
+}
+
 // Type returns the number of each message.
 func (*Hello) Type() Type    { return TypeHello }
 func (*Frontier) Type() Type { return TypeFrontier }
@@ -266,6 +277,7 @@ func (*Offer) Type() Type    { return TypeOffer }
 func (*Credit) Type() Type   { return TypeCredit }
 func (*Fault) Type() Type    { return TypeFault }
 func (*Bye) Type() Type      { return TypeBye }
+func (*Pruned) Type() Type   { return TypePruned }
 
 // Choose returns the version that both ends speak: the highest of the common ones
 // (PROTOCOL.md §3), or false.

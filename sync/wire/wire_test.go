@@ -93,6 +93,8 @@ func good() []vector {
 		{name: "fault-to-come", message: &Fault{Log: a, Code: 1000}},
 		{name: "bye", message: &Bye{Code: ByeStranger, Text: "the certificate chain does not admit this key"}},
 		{name: "bye-to-come", message: &Bye{Code: 1000}},
+		{name: "hello-2", message: &Hello{Min: 1, Max: 2, Chain: chain()}},
+		{name: "pruned", message: &Pruned{Log: a, From: 70144}},
 	}
 }
 
@@ -148,6 +150,10 @@ func malformed() []vector {
 		{name: "bye-0", reason: "code 0", raw: frame(TypeBye, "82 00 60")},
 		{name: "bye-control", reason: "a control character in the text", raw: frame(TypeBye, "82 01 61 1b")},
 		{name: "bye-utf8", reason: "the text is not UTF-8", raw: frame(TypeBye, "82 01 61 ff")},
+		{name: "pruned-nothing", reason: "from entry 0, that is nothing", raw: frame(TypePruned, "82 50"+log+" 00")},
+		{name: "pruned-beyond", reason: "from beyond the longest log", raw: frame(TypePruned, "82 50"+log+" 1b 0001000000000001")},
+		{name: "pruned-long-number", reason: "a number not in its shortest form", raw: frame(TypePruned, "82 50"+log+" 1801")},
+		{name: "pruned-field-more", reason: "a field too many", raw: frame(TypePruned, "83 50"+log+" 01 01")},
 		{name: "hello-version-0", reason: "version 0", raw: mutated(0, 1)},
 		{name: "hello-versions-crossed", reason: "the highest version below the lowest", raw: mutated(3, 2)},
 	}
@@ -299,7 +305,7 @@ func TestLargest(t *testing.T) {
 	for _, m := range []Message{
 		full, &Want{Hashes: hashes}, &Object{Bytes: make([]byte, ledger.ObjectMaxBytes)}, &Credit{Bytes: CreditMax},
 		&Bye{Code: 1 << 15, Text: strings.Repeat("a", TextMaxBytes)}, &Fault{Code: 1 << 15},
-		&Have{Tips: full.Logs[0].Tips, Plea: PleaHush}, &Notice{Tip: tip(1 << 62)},
+		&Have{Tips: full.Logs[0].Tips, Plea: PleaHush}, &Notice{Tip: tip(1 << 62)}, &Pruned{From: ledger.LogMaxEntries},
 	} {
 		b, err := Append(nil, m)
 		if err != nil {
@@ -351,7 +357,7 @@ func TestChoose(t *testing.T) {
 	for _, test := range []struct {
 		min, max, want uint32
 		ok             bool
-	}{{1, 1, 1, true}, {1, 9, 1, true}, {2, 9, 1, false}} {
+	}{{1, 1, 1, true}, {1, 2, 2, true}, {1, 9, 2, true}, {2, 9, 2, true}, {3, 9, 2, false}} {
 		if got, ok := Choose(&Hello{Min: test.min, Max: test.max}); ok != test.ok || got != test.want {
 			t.Errorf("Choose(%d to %d) = %d, %t, want %d, %t", test.min, test.max, got, ok, test.want, test.ok)
 		}

@@ -20,9 +20,21 @@ func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
 	results, err := s.Store.Ingest(ctx, runs)
 	errs := make([]error, len(results))
 	for i, r := range results {
-		errs[i] = r.Err
+		if errs[i] = r.Err; errors.Is(r.Err, store.ErrPruned) {
+			errs[i] = nil // it ends before what is held, and nobody here can say more
+		}
 	}
 	return errs, room(err)
+}
+
+// ReadRun is the store's, with peer.PrunedError for entries that were dropped.
+func (s Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run, error) {
+	run, err := s.Store.ReadRun(id, from, maxBytes)
+	if errors.Is(err, store.ErrPruned) {
+		info, _ := s.Log(id)
+		err = &peer.PrunedError{Log: id, From: info.From}
+	}
+	return run, err
 }
 
 func room(err error) error {
