@@ -45,12 +45,12 @@ type World struct {
 
 // Stats counts what went over the network.
 type Stats struct {
-	Erased                    int // objects that a history erased, as its test counts them
-	Bytes, Messages           int
-	Runs, RunBytes            int
-	RunsHeldAlready           int
-	Dials, Cuts, Crashes      int
-	Reports, OwnAhead, Byes   int
+	Erased                          int // objects that a history erased, as its test counts them
+	Bytes, Messages                 int
+	Runs, RunBytes                  int
+	RunsHeldAlready                 int
+	Dials, Cuts, Crashes            int
+	Reports, OwnAhead, Byes         int
 	StorageTroubles, Repeated, Gaps int
 }
 
