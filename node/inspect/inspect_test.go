@@ -20,6 +20,7 @@ import (
 type ledgerOf struct {
 	log     Log
 	entries [][]byte
+	hashed  [][]byte // what the hashes are of that are kept
 	kept    []ledger.Checkpoint
 	lost    []Loss
 }
@@ -46,7 +47,7 @@ func (l *ledgerOf) Edge(_ ledger.LogID, size uint64) (ledger.Edge, error) {
 		return ledger.Edge{}, errors.New("pruned")
 	}
 	var leaves []ledger.Hash
-	for _, e := range l.entries[:size] {
+	for _, e := range l.hashed[:size] {
 		leaves = append(leaves, ledger.LeafHash(e))
 	}
 	return ledger.Edge{}.Append(leaves...)
@@ -84,7 +85,7 @@ func newLedger(t *testing.T) (*ledgerOf, ed25519.PublicKey) {
 			t.Fatal(err)
 		}
 	}
-	l := &ledgerOf{log: Log{ID: a.ID(), Key: a.Log.Key, Opened: m.Opened, End: a.Log.End}, entries: a.Whole().Entries}
+	l := &ledgerOf{log: Log{ID: a.ID(), Key: a.Log.Key, Opened: m.Opened, End: a.Log.End}, entries: a.Whole().Entries, hashed: a.Whole().Entries}
 	for _, r := range a.Runs {
 		l.kept = append(l.kept, r.End)
 	}
@@ -146,7 +147,7 @@ func TestPruned(t *testing.T) {
 	}{
 		"nothing":               {func(*ledgerOf) {}, "19 entries, 10 checkpoints; entries 4 to 11 are pruned here"},
 		"before":                {func(l *ledgerOf) { l.entries[3] = l.entries[2] }, "do not lead to"},
-		"the hashes kept":       {func(l *ledgerOf) { l.entries[8] = l.entries[0] }, "do not lead to"},
+		"the hashes kept":       {func(l *ledgerOf) { l.hashed[8] = l.hashed[0] }, "do not lead to"},
 		"after":                 {func(l *ledgerOf) { l.entries[14] = l.entries[0] }, "do not lead to"},
 		"a checkpoint in there": {func(l *ledgerOf) { l.kept[4].Sig[5] ^= 1 }, "signature does not verify"},
 	} {
