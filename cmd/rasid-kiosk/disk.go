@@ -21,6 +21,9 @@ import (
 const (
 	lookEvery = 250 * time.Millisecond // at the disk
 	openEvery = time.Second            // while there is no room to open the ledger
+	// restartBytes is how much must have been pruned for the program to end so that the
+	// next start can give the room back; a kiosk without room takes no money anyway.
+	restartBytes = 8 << 20
 )
 
 // tend keeps the reserve and prunes until ctx ends. What fails is said once and tried again: it
@@ -36,11 +39,20 @@ func (k *kiosk) tend(ctx context.Context) error {
 		case <-tick.C:
 		}
 		err := k.store.Tend()
+		if k.low.Load() && k.store.Dropped() >= restartBytes && k.idle() {
+			return fmt.Errorf("%d bytes of neighbours' entries were pruned on a disk short of room: start again, which gives their room back", k.store.Dropped())
+		}
 		if text := fmt.Sprint(err); err != nil && text != said {
 			k.log.Warn("the ledger's disk is not seen to", "error", err)
 			said = text
 		}
 	}
+}
+
+// idle reports whether nobody stands at the kiosk with a sale.
+func (k *kiosk) idle() bool {
+	v, _, _ := k.till.View()
+	return v.Step == till.StepLanguage
 }
 
 // openStore opens the ledger, and as long as there is no room for that waits and says

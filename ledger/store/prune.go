@@ -51,6 +51,7 @@ type pruner struct {
 	read   map[ledger.LogID]uint64 // how far the offices' logs were read
 	acks   map[ledger.LogID][]ack  // of each log, as they came
 	newest uint64                  // the latest time of any
+	merged bool                    // what earlier runs dropped has left the disk
 }
 
 // prune does a step: it reads on in an office's log, or drops some bundles of one log.
@@ -168,7 +169,8 @@ func (s *Store) prunable(id ledger.LogID, cutoff uint64) (held, uint64, error) {
 func (s *Store) dropTo(h held, to uint64) error {
 	from := max(h.prunedTo, AlwaysHeld)
 	to = min(to, from+pruneBundles*bundleEntries)
-	if err := h.index.drop(h.branch, from, to); err != nil {
+	bytes, err := h.index.drop(h.branch, from, to)
+	if err != nil {
 		err = fmt.Errorf("couldn't prune: %w", err)
 		s.fail(err)
 		return err
@@ -176,37 +178,91 @@ func (s *Store) dropTo(h held, to uint64) error {
 	h.prunedTo = to
 	s.mu.Lock()
 	s.logs[h.branch.log] = &h
+	s.dropped += bytes
 	s.mu.Unlock()
 	return nil
 }
 
-// drop takes the entries from..to-1 away, both at bounds of bundles.
-func (x *index) drop(b *branch, from, to uint64) error {
+// Dropped is how many bytes were pruned since Open. Badger gives their room back when
+// what says so has left its memory: at the next Open, then by Tend.
+func (s *Store) Dropped() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.dropped
+}
+
+// merge has Badger merge its tables once after a start, where an earlier run dropped
+// entries: only that gives room back to the disk. It needs some room itself.
+func (s *Store) merge() error {
+	if s.pruner.merged {
+		return nil
+	}
+	if err := s.roomForOthers(); err != nil {
+		return nil // later
+	}
+	s.pruner.merged = true
+	if err := s.peers.merge(); err != nil {
+		return fmt.Errorf("couldn't give back the room of what was pruned: %w", err)
+	}
+	return nil
+}
+
+var unmergedKey = []byte{prefixPruned} // there, while what was dropped takes room
+
+func (x *index) merge() error {
+	err := x.db.View(func(txn *badger.Txn) error {
+		_, err := txn.Get(unmergedKey)
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = x.db.Flatten(2)
+	}
+	if err == nil {
+		err = x.db.Update(func(txn *badger.Txn) error { return txn.Delete(unmergedKey) })
+	}
+	return err
+}
+
+// drop takes the entries from..to-1 away, both at bounds of bundles, and returns how
+// many bytes they took.
+func (x *index) drop(b *branch, from, to uint64) (bytes uint64, err error) {
 	before := x.db.NewTransaction(false)
 	defer before.Discard()
-	err := x.db.Update(func(txn *badger.Txn) error {
+	err = x.db.Update(func(txn *badger.Txn) error {
 		for n := from / bundleEntries; n < to/bundleEntries; n++ {
-			if err := txn.Delete(b.key(prefixBundle, n)); err != nil {
+			item, err := before.Get(b.key(prefixBundle, n))
+			if err == nil {
+				bytes += uint64(item.ValueSize())
+				err = txn.Delete(item.KeyCopy(nil))
+			}
+			if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
 				return err
 			}
 			start := b.key(prefixPiece, n*bundleEntries) // those that no bundle took
-			err := scan(before, start[:branchKeyBytes], start, func(item *badger.Item) (bool, error) {
+			err = scan(before, start[:branchKeyBytes], start, func(item *badger.Item) (bool, error) {
 				if keyNumber(item.Key()) >= (n+1)*bundleEntries {
 					return false, nil
 				}
+				bytes += uint64(item.ValueSize())
 				return true, txn.Delete(item.KeyCopy(nil))
 			})
 			if err != nil {
 				return err
 			}
 		}
+		if err := txn.Set(unmergedKey, nil); err != nil {
+			return err
+		}
 		return txn.Set(b.prefix(prefixPruned), binary.BigEndian.AppendUint64(nil, to))
 	})
 	if err != nil {
-		return fmt.Errorf("couldn't drop from %s: %w", x.path, err)
+		return 0, fmt.Errorf("couldn't drop from %s: %w", x.path, err)
 	}
 	x.recent.drop(b, to/bundleEntries)
-	return nil
+	return bytes, nil
 }
 
 // prunedTo returns where the branch's own dropped entries end; 0 where there are none.

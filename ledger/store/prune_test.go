@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -354,5 +356,56 @@ func TestPrunedForks(t *testing.T) {
 	w.tend(20)
 	if w.from() != 1536 {
 		t.Errorf("a log that has forked was pruned to %d", w.from())
+	}
+}
+
+// tableBytes is what Badger's tables of others' logs take.
+func (w *pruneWorld) tableBytes() (n int64) {
+	w.t.Helper()
+	for _, path := range sstables(w.t, w.path("peers", "index")) {
+		info, err := os.Stat(path)
+		do(w.t, err)
+		n += info.Size()
+	}
+	return n
+}
+
+// What was pruned leaves the disk at the first Tend after the next start.
+func TestPruneGivesRoomBack(t *testing.T) {
+	w := newPruneWorld(t, 100)
+	w.cfg.MemTableBytes = 4 << 20
+	w.reopen()
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 60 {
+		var entries []ledger.Entry
+		for range 400 {
+			body := make([]byte, 200)
+			for i := range body {
+				body[i] = byte(r.Uint32())
+			}
+			raw, err := ledger.Encode(map[uint8][]byte{0: body})
+			do(t, err)
+			entries = append(entries, ledger.Entry{Kind: 200, Body: raw})
+		}
+		run, err := w.peer.Write(entries...)
+		do(t, err)
+		w.ingest(run)
+	}
+	w.reopen()
+	before := w.tableBytes()
+	w.acknowledges(1000*day, w.heldAt(1<<40))
+	w.acknowledges(2000*day, w.heldAt(1))
+	for w.from() < w.peer.Log.End.Size/256*256 {
+		w.tend(1)
+	}
+	dropped := w.store.Dropped()
+	w.reopen()
+	w.tend(1)
+	w.reopen() // it removes what the merge left
+	if after := w.tableBytes(); dropped < 4<<20 || after > before/4 {
+		t.Errorf("%d bytes dropped, the tables took %d and take %d", dropped, before, after)
+	}
+	if w.tend(5); w.store.Dropped() != 0 {
+		t.Error("something was dropped twice")
 	}
 }

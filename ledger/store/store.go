@@ -108,6 +108,7 @@ type Store struct {
 	updates map[chan struct{}]bool
 	running bool
 	short   bool          // of room on the disk
+	dropped uint64        // bytes pruned
 	fatal   error         // why nothing can be made durable any more
 	failed  chan struct{} // closed when fatal is set
 }
