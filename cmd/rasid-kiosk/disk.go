@@ -39,8 +39,9 @@ func (k *kiosk) tend(ctx context.Context) error {
 		case <-tick.C:
 		}
 		err := k.store.Tend()
-		if k.low.Load() && k.store.Dropped() >= restartBytes && k.idle() {
-			return fmt.Errorf("%d bytes of neighbours' entries were pruned on a disk short of room: start again, which gives their room back", k.store.Dropped())
+		view, _, _ := k.till.View()
+		if err := givesBack(k.low.Load(), k.store.Dropped(), view.Step); err != nil {
+			return err
 		}
 		if text := fmt.Sprint(err); err != nil && text != said {
 			k.log.Warn("the ledger's disk is not seen to", "error", err)
@@ -49,10 +50,13 @@ func (k *kiosk) tend(ctx context.Context) error {
 	}
 }
 
-// idle reports whether nobody stands at the kiosk with a sale.
-func (k *kiosk) idle() bool {
-	v, _, _ := k.till.View()
-	return v.Step == till.StepLanguage
+// givesBack is the reason to end the program on a disk short of room, or nil: enough was
+// pruned whose room the next start gives back, and nobody has a sale.
+func givesBack(low bool, dropped uint64, step till.Step) error {
+	if !low || dropped < restartBytes || step != till.StepLanguage {
+		return nil
+	}
+	return fmt.Errorf("%d bytes of neighbours' entries were pruned on a disk short of room: start again, which gives their room back", dropped)
 }
 
 // openStore opens the ledger, and as long as there is no room for that waits and says

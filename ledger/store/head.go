@@ -134,7 +134,7 @@ func (x *index) logs() ([]stored, error) {
 			}
 			known[b.log][b.number] = b
 			to, err := x.prunedTo(txn, b)
-			if err == nil && to > h.log.End.Size {
+			if err == nil && to != 0 && (to > h.log.End.Size || to <= AlwaysHeld || to%bundleEntries != 0) {
 				err = fmt.Errorf("log %s is held to %d and pruned to %d", b.log, h.log.End.Size, to)
 			}
 			out = append(out, stored{b, h.log, to})

@@ -394,3 +394,29 @@ func TestEntriesTooLargeForABundle(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// How far a log is pruned is read or refused, never guessed.
+func TestPrunedMarkIsChecked(t *testing.T) {
+	x, g := testIndex(t, true), testGrowth(t, 3*bundleEntries)
+	if err := x.put(g); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.drop(g.branch, bundleEntries, 2*bundleEntries); err != nil {
+		t.Fatal(err)
+	}
+	for says, mark := range map[string][]byte{
+		"has 7 bytes":   make([]byte, 7),
+		"pruned to 769": {0, 0, 0, 0, 0, 0, 3, 1},
+		"pruned to 300": {0, 0, 0, 0, 0, 0, 1, 44},
+		"pruned to 256": {0, 0, 0, 0, 0, 0, 1, 0},
+	} {
+		change(t, x, func(txn *badger.Txn) error { return txn.Set(g.branch.prefix(prefixPruned), mark) })
+		if _, err := x.logs(); !errors.Is(err, errDamagedIndex) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+	change(t, x, func(txn *badger.Txn) error { return txn.Delete(g.branch.prefix(prefixPruned)) })
+	if err := x.entries(g.branch, 0, 3*bundleEntries, func(uint64, []byte) error { return nil }); !errors.Is(err, errDamagedIndex) {
+		t.Errorf("a mark that is gone: %v", err)
+	}
+}

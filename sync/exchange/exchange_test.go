@@ -104,17 +104,6 @@ func (u under) meets(c Conn, slot uint32, role cert.Role, tips ...wire.LogTips) 
 	return u.meetsIn(1, c, slot, role, tips...)
 }
 
-// meetsIn is meets, with a machine that speaks versions up to one.
-func (u under) meetsIn(version uint32, c Conn, slot uint32, role cert.Role, tips ...wire.LogTips) []Action {
-	u.t.Helper()
-	chain, k := chainOf(u.t, slot, role, 1<<20)
-	if got := u.Step(Connected{Conn: c, Key: public(k)}); len(got) != 0 {
-		u.t.Fatalf("before HELLO the exchange did %+v", got)
-	}
-	got := u.hears(c, &wire.Hello{Min: 1, Max: version, Chain: chain})
-	return append(got, u.hears(c, &wire.Frontier{Logs: tips, Credit: 1 << 20})...)
-}
-
 func holds(log ledger.LogID, tips ...ledger.Tip) wire.LogTips {
 	return wire.LogTips{Log: log, Tips: tips}
 }

@@ -22,6 +22,21 @@ func try(t *testing.T, errs ...error) {
 	}
 }
 
+// write writes runs of 20 entries.
+func write(t *testing.T, a *storetest.Author, runs int) {
+	t.Helper()
+	for i := range uint64(runs) {
+		var entries []ledger.Entry
+		for range 20 {
+			e, err := storetest.Filler(i, 20)
+			try(t, err)
+			entries = append(entries, e)
+		}
+		_, err := a.Write(entries...)
+		try(t, err)
+	}
+}
+
 // A host learns from where on a pruned log can be served, and a repeat that the store
 // cannot compare any more is no trouble with whoever sent it.
 func TestPruned(t *testing.T) {
@@ -37,16 +52,7 @@ func TestPruned(t *testing.T) {
 	try(t, err)
 	office, err := storetest.NewAuthor(cell)
 	try(t, err)
-	for i := range uint64(60) {
-		var entries []ledger.Entry
-		for range 20 {
-			e, err := storetest.Filler(i, 20)
-			try(t, err)
-			entries = append(entries, e)
-		}
-		_, err := author.Write(entries...)
-		try(t, err)
-	}
+	write(t, author, 60)
 	end := author.Log.End
 	for _, at := range []time.Duration{1000, 1400} {
 		e, err := storetest.Acknowledge(uint64((at * 24 * time.Hour).Milliseconds()), event.Held{Log: author.ID(), Size: end.Size, Root: end.Root})
