@@ -26,7 +26,7 @@ type settings struct {
 	Clock    string `toml:"clock" help:"what the machine's clock is worth when no time service set it: none or operator"`
 	// PersonalDays is counted from when the sale's papers are out.
 	PersonalDays int          `toml:"personal_days" help:"days that this kiosk can open a sale's sealed blob, 0 to 30"`
-	RoomMiB      int          `toml:"room_mib" help:"MiB that must be free on the disk for money to be taken, from 16"`
+	RoomMiB      int          `toml:"room_mib" help:"MiB that must be free on the disk for money to be taken, from 32"`
 	ReserveMiB   int          `toml:"reserve_mib" help:"MiB kept back for a full disk, so that what is under way ends well; 0 for none"`
 	PruneDays    int          `toml:"prune_days" help:"days after which neighbours' entries that the office holds are dropped here, 0 for never"`
 	Sync         syncSettings `toml:"sync"`
@@ -61,8 +61,8 @@ func (s *settings) Validate() error {
 		return fmt.Errorf("listen: %q is no loopback address: the screens are for this machine's own browser, write 127.0.0.1:8101", s.Listen)
 	case s.PersonalDays < 0 || s.PersonalDays > 30:
 		return fmt.Errorf("personal_days: %d: write 0 to 30", s.PersonalDays)
-	case s.RoomMiB < 16 || s.RoomMiB > 1<<20:
-		return fmt.Errorf("room_mib: %d: write 16 or more, 256 where nothing speaks against it", s.RoomMiB)
+	case s.RoomMiB < 32 || s.RoomMiB > 1<<20:
+		return fmt.Errorf("room_mib: %d: write 32 or more, 256 where nothing speaks against it", s.RoomMiB)
 	case s.ReserveMiB < 0 || s.ReserveMiB > 1<<20:
 		return fmt.Errorf("reserve_mib: %d: write 0 or more, 64 where nothing speaks against it", s.ReserveMiB)
 	case s.PruneDays < 0 || s.PruneDays > 36_500:
