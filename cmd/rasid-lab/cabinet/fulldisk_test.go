@@ -155,6 +155,7 @@ func TestFullDisk(t *testing.T) {
 	p.until(hindi("kiosk.print.printed"))
 	physically(t, "the reserve is made again", func() bool { return figure("kiosk_disk_reserve_bytes") >= 8*mib })
 	officeShows(t, c, "₹1,800.00")
+	physically(t, "the office holds everything", func() bool { return figure("kiosk_unsent_entries") == 0 })
 	sameMoney(t, c, k, 1800_00)
 }
 
