@@ -199,7 +199,7 @@ func TestLost(t *testing.T) {
 	l.lost = []Loss{{ID: l.log.ID, Had: 50, Held: 19}, {ID: ledger.LogID{0xfe}, Had: 9}, {ID: ledger.LogID{0xfe}, Had: 5}}
 	for do, want := range map[string]string{
 		Stat:   "logs cut short   2\nentries lost     40\n",
-		Heads:  l.log.ID.String() + "  LOST       19       50 were held here",
+		Heads:  l.log.ID.String() + "  LOST       19             50 were held here",
 		Verify: "LOST     " + l.log.ID.String() + "  50 entries were held here, 19 are\nLOST     fe",
 	} {
 		var out bytes.Buffer
