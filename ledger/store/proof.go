@@ -96,10 +96,7 @@ func (h held) hashes(level int, from, to uint64) ([]tlog.Hash, error) {
 			return nil
 		})
 	}
-	indexed := h.log.End.Size
-	if h.pending != nil {
-		indexed = h.pending.first
-	}
+	indexed := h.indexed()
 	there := max(from, min(to, indexed>>(levelBits*level)))
 	if from < there {
 		err := h.index.db.View(func(txn *badger.Txn) (err error) {
