@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,6 +20,10 @@ var errEnough = errors.New("enough")
 
 // sealAfter is how long nothing must come before the committer seals.
 const sealAfter = time.Second
+
+// worthSigning is how many entries cost about as much as the signature over them: a
+// smaller batch lets others run before it is closed.
+const worthSigning = 16
 
 // Writer appends to one own log.
 type Writer struct {
@@ -370,10 +375,15 @@ func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) erro
 	if w.sinceHead >= headEvery {
 		w.offerHead()
 	}
-	for !b.full() {
+	for yielded := false; !b.full(); {
 		r, err := w.receive(ctx, len(b.requests) == 0)
-		if r == nil || err != nil {
+		if err != nil || r == nil && (yielded || len(b.requests) == 0 || b.count >= worthSigning) {
 			return err
+		}
+		if r == nil {
+			runtime.Gosched() // whoever was just answered may commit again at once
+			yielded = true
+			continue
 		}
 		w.prepare(b, r)
 	}
