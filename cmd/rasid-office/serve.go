@@ -53,7 +53,10 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	if err := o.make(ctx); err != nil {
 		return errors.Join(err, o.listener.Close())
 	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	return node.Run(ctx,
+		node.Actor{Name: "the bound of memory", Run: func(ctx context.Context) error { return node.BoundMemory(ctx, look.C) }},
 		node.Actor{Name: "the ledger", Run: o.store.Run},
 		node.Actor{Name: "sync", Run: o.host.Run},
 		node.Actor{Name: "the view", Run: o.view.Run},
