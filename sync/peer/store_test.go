@@ -14,20 +14,36 @@ import (
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/store"
+	"rasid/sync/exchange"
 	"rasid/sync/simnet"
 )
 
 // onDisk fits a real store to what a Host needs.
 type onDisk struct{ *store.Store }
 
-func (s onDisk) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
+func (s onDisk) Ingest(ctx context.Context, runs []ledger.Run) ([]exchange.Verdict, error) {
 	results, err := s.Store.Ingest(ctx, runs)
-	errs := make([]error, len(results))
+	out := make([]exchange.Verdict, len(results))
 	for i, r := range results {
-		errs[i] = r.Err
+		out[i] = exchange.Verdict{New: r.Added > 0, Tips: s.Frontier()[runs[i].Log], Err: r.Err}
+		if r.Held || errors.Is(r.Err, store.ErrOwnLog) {
+			out[i].Err = nil
+		}
 	}
-	return errs, err
+	return out, err
 }
+
+func (s onDisk) ReadRun(q exchange.ReadRun) exchange.RunRead {
+	var branches []exchange.Branch
+	for _, b := range s.Branches(q.Log) {
+		branches = append(branches, onBranch{b})
+	}
+	return exchange.Serve(branches, q)
+}
+
+type onBranch struct{ store.Branch }
+
+func (b onBranch) Tip() ledger.Tip { return ledger.Tip{Size: b.End().Size, Root: b.End().Root} }
 
 func (s onDisk) describe(log ledger.LogID) (Description, bool) {
 	info, ok := s.Log(log)
