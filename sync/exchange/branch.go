@@ -160,7 +160,10 @@ func (x *Exchange) lacking(p *peer, v *view, e RunRead) {
 	for _, q := range points {
 		q.asked = true
 	}
-	v.asked = false // their branch comes first, and tells where ours departs from it
+	if v.serves { // they know what we hold, and send what they come to hold
+		return
+	}
+	v.asked, v.serves = false, true // their branch comes first, and tells where ours departs from it
 	for _, part := range parts(append(slices.Clone(e.Known), e.Points...)) {
 		x.send(p, &wire.Have{Log: e.Log, Tips: part})
 	}

@@ -85,12 +85,13 @@ func (x *Exchange) run(p *peer, r ledger.Run, n int) {
 	v.took(r)
 	x.compareOwn(p, v, r.Log)
 	if slices.Contains(x.held[r.Log], endOf(r)) && x.cfg.Own(r.Log) { // an echo
+		v.hushed, v.serves = true, false
 		x.answer(p, r.Log, wire.PleaHush, endOf(r))
 		x.giveBack(p, n)
 		return
 	}
 	waiting := x.pending[r.Log]
-	if r.End.Size > max(longest(x.held[r.Log]), waiting.end) {
+	if r.End.Size > max(longest(x.held[r.Log]), waiting.end) && !v.hushed {
 		if _, ok := x.serving[r.Log]; !ok {
 			x.serving[r.Log] = p.conn
 		}
@@ -139,7 +140,9 @@ func (x *Exchange) ingested(e Ingested) {
 	code, faulty := faultOf(e.Err)
 	switch {
 	case e.Err == nil && !e.New:
-		if x.serving[e.Log] == p.conn { // hushed, it will not go on by itself
+		v := p.view(e.Log)
+		v.hushed, v.serves = true, false
+		if x.serving[e.Log] == p.conn { // it will not go on by itself
 			delete(x.serving, e.Log)
 		}
 		x.answer(p, e.Log, wire.PleaHush, e.End)
@@ -167,6 +170,7 @@ func (x *Exchange) beg(p *peer, log ledger.LogID) {
 		x.fault(p, log, wire.FaultRepeated)
 		return
 	}
+	v.hushed = false
 	x.serving[log] = p.conn
 	x.answer(p, log, wire.PleaSend)
 }

@@ -24,6 +24,8 @@ type view struct {
 	came   []ledger.Tip // ends of runs that they sent
 	sent   []leg        // by us, not answered yet
 	lazy   bool         // hushed by them
+	hushed bool         // by us
+	serves bool         // we asked for all that we lack, and have not hushed them since
 	told   []ledger.Tip // tips noticed to them since
 	named  bool         // they have named the log
 	left   bool         // out for the session
@@ -130,10 +132,10 @@ func (v *view) state(tips []ledger.Tip, single, send bool) {
 		switch p := v.point(t); {
 		case p != nil:
 			p.known = p.known || known
-		case !single:
-			v.points = append(v.points, point{Tip: t, known: known})
-		case send || t.Size >= v.theirs():
+		case single && (send || t.Size >= v.theirs()):
 			v.points = []point{{Tip: t, known: known}}
+		default: // of one branch they would not hold less than before
+			v.points = append(v.points, point{Tip: t, known: known})
 		}
 	}
 	if single {

@@ -40,6 +40,105 @@ func TestForkedSeeds(t *testing.T) {
 	}
 }
 
+// TestForksWhileConnected: branches of the logs of machines that are elsewhere come to
+// nodes whose connections stay, by another way, in any order. They reach all nodes within
+// these sessions, and no log is left out.
+func TestForksWhileConnected(t *testing.T) {
+	from, to := uint64(1), *seeds*3
+	if *oneSeed != 0 {
+		from, to = *oneSeed, *oneSeed
+	}
+	var total Stats
+	for seed := from; seed <= to; seed++ {
+		w := NewWorld(Config{Seed: seed, Exchange: exchange.Config{RunBytes: 300, CreditBytes: 900}})
+		district(t, w, 1+w.rand.IntN(4))
+		for i, n := range w.Nodes[1:] { // a tree, and some more
+			w.Link(n, w.Nodes[w.rand.IntN(i+1)])
+			if w.rand.IntN(2) == 0 {
+				w.Link(n, w.Nodes[w.rand.IntN(i+1)])
+			}
+		}
+		w.Run(time.Minute, func() bool { return false })
+		dials := w.Stats.Dials
+		for range 1 + w.rand.IntN(2) { // of one log there are at most eight
+			for _, h := range historiesOf(t, w, 50) {
+				n := w.Nodes[w.rand.IntN(len(w.Nodes))]
+				if err := w.Bring(n, h...); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				w.Run(w.chance(3*time.Second), func() bool { return false })
+			}
+		}
+		if !w.Run(10*time.Minute, w.Equal) {
+			for i, n := range w.Nodes {
+				t.Logf("node %d: faults %v, frontier %v", i, n.Faults, tipsOf(n.Store.Frontier()))
+			}
+			t.Fatalf("seed %d: not equal after ten minutes of connection (run with -seed %d)", seed, seed)
+		}
+		if w.Stats.Reports > 0 || w.Stats.Dials != dials {
+			t.Errorf("seed %d: %d logs left out, %d dials", seed, w.Stats.Reports, w.Stats.Dials-dials)
+		}
+		total.Runs, total.RunsHeldAlready, total.Bytes = total.Runs+w.Stats.Runs, total.RunsHeldAlready+w.Stats.RunsHeldAlready, total.Bytes+w.Stats.Bytes
+	}
+	t.Logf("seeds %d to %d: %+v", from, to, total)
+}
+
+// historiesOf are up to six histories of the log of the machine in the slot, each whole, in
+// runs, in the order in which they came about.
+func historiesOf(t *testing.T, w *World, slot uint32) (out [][]ledger.Run) {
+	t.Helper()
+	m, err := w.Fleet.Enrol(slot+w.rand.Uint32N(3), cert.RoleKiosk, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type disk struct {
+		store *Store
+		runs  []ledger.Run
+	}
+	first, err := NewStore(w.Fleet.Public, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disks := []disk{{store: first}}
+	grow := func(d *disk) {
+		e, err := entryOf(&event.SoftwareStarted{Version: fmt.Sprint(w.rand.Uint32())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := d.store.Last().Size
+		if len(d.runs) == 0 {
+			held = 0
+		}
+		if _, err := d.store.Commit(m, e); err != nil {
+			t.Fatal(err)
+		}
+		run, err := served{d.store.logs[m.ID()][0], m.ID()}.ReadRun(held, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.runs = append(d.runs, run)
+	}
+	for range 1 + w.rand.IntN(20) {
+		grow(&disks[0])
+	}
+	for range w.rand.IntN(3) {
+		from := disks[w.rand.IntN(len(disks))]
+		copied := disk{from.store.Copy(), append([]ledger.Run(nil), from.runs...)}
+		for range 1 + w.rand.IntN(20) {
+			if w.rand.IntN(3) == 0 {
+				grow(&disks[0])
+			}
+			grow(&copied)
+		}
+		disks = append(disks, copied)
+	}
+	for _, d := range disks {
+		out = append(out, d.runs)
+	}
+	w.rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
 // forkWorld is a world in which disks are copied.
 type forkWorld struct {
 	*World

@@ -344,6 +344,22 @@ func (w *World) Commit(n *Node, entries ...[]byte) error {
 	return nil
 }
 
+// Bring gives the node runs of others' logs by another way than the network, as a stick
+// does.
+func (w *World) Bring(n *Node, runs ...ledger.Run) error {
+	verdicts, err := n.Store.Ingest(context.Background(), runs)
+	if err != nil || !n.up {
+		return err
+	}
+	for i, v := range verdicts {
+		if v.Err != nil {
+			return v.Err
+		}
+		w.step(n, exchange.Grown{Log: runs[i].Log, Tips: v.Tips})
+	}
+	return nil
+}
+
 // Put gives the node an object.
 func (w *World) Put(n *Node, b []byte) error {
 	h, err := n.Store.PutObject(context.Background(), b)
