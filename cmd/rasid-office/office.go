@@ -218,22 +218,35 @@ func (l *ledgers) source(b store.Branch, objects map[ledger.Hash][]byte) (audit.
 }
 
 // acknowledge says in the cell's log what is held durably of the kiosks' logs, if
-// that changed since it was last said.
-func (l *ledgers) acknowledge(ctx context.Context, said map[ledger.LogID]uint64) error {
-	var held []event.Held
+// that changed since it was last said. An entry names a log once: of one that has forked
+// each branch stands in an entry of its own.
+func (l *ledgers) acknowledge(ctx context.Context, said map[ledger.LogID][]uint64) error {
+	var rounds [][]event.Held // by branch
 	for _, info := range l.store.Logs() {
-		if info.Own || said[info.ID] == info.End.Size {
+		if info.Own {
 			continue
 		}
-		held = append(held, event.Held{Log: info.ID, Size: info.End.Size, Root: info.End.Root})
-	}
-	slices.SortFunc(held, func(a, b event.Held) int { return slices.Compare(a.Log[:], b.Log[:]) })
-	for part := range slices.Chunk(held, 256) {
-		if err := l.write(ctx, l.cell, cellStream(l.id), &event.Acknowledged{Held: part}); err != nil {
-			return fmt.Errorf("couldn't acknowledge: %w", err)
+		for n, b := range l.store.Branches(info.ID) {
+			for n >= len(said[info.ID]) {
+				said[info.ID] = append(said[info.ID], 0)
+			}
+			for n >= len(rounds) {
+				rounds = append(rounds, nil)
+			}
+			if end := b.End(); said[info.ID][n] != end.Size {
+				rounds[n] = append(rounds[n], event.Held{Log: info.ID, Size: end.Size, Root: end.Root})
+			}
 		}
-		for _, h := range part {
-			said[h.Log] = h.Size
+	}
+	for n, held := range rounds {
+		slices.SortFunc(held, func(a, b event.Held) int { return slices.Compare(a.Log[:], b.Log[:]) })
+		for part := range slices.Chunk(held, 256) {
+			if err := l.write(ctx, l.cell, cellStream(l.id), &event.Acknowledged{Held: part}); err != nil {
+				return fmt.Errorf("couldn't acknowledge: %w", err)
+			}
+			for _, h := range part {
+				said[h.Log][n] = h.Size
+			}
 		}
 	}
 	return nil

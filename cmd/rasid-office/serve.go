@@ -94,7 +94,7 @@ func (o *office) clerk(ctx context.Context) error {
 	}
 	updates, cancel := o.store.Updates()
 	defer cancel()
-	said := map[ledger.LogID]uint64{}
+	said := map[ledger.LogID][]uint64{}
 	pause := time.NewTicker(max(o.s.Acks.Duration, time.Second))
 	defer pause.Stop()
 	for {
