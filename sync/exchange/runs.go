@@ -133,14 +133,14 @@ func (x *Exchange) ingested(e Ingested) {
 	if p == nil {
 		return
 	}
-	if p.view(e.Log).left {
+	v := p.view(e.Log)
+	if v.left {
 		x.giveBack(p, e.Bytes)
 		return
 	}
 	code, faulty := faultOf(e.Err)
 	switch {
-	case e.Err == nil && !e.New:
-		v := p.view(e.Log)
+	case e.Err == nil && !e.New && !v.lacks(x.held[e.Log]):
 		v.hushed, v.serves = true, false
 		if x.serving[e.Log] == p.conn { // it will not go on by itself
 			delete(x.serving, e.Log)

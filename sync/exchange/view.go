@@ -13,7 +13,7 @@ import (
 // What is remembered of one log at one peer is bounded, since peers are strangers.
 const (
 	pointsKept = 64 // points that they stated (PROTOCOL.md §2)
-	cameKept   = 16 // ends of runs that they sent
+	cameKept   = 8  // ends of runs that they sent
 	legsKept   = 1024
 )
 
@@ -180,9 +180,8 @@ func (v *view) answered(t ledger.Tip) bool {
 // took notes a run that they sent.
 func (v *view) took(r ledger.Run) {
 	end := endOf(r)
-	v.came = slices.DeleteFunc(v.came, func(t ledger.Tip) bool { return t == end || begins(r.First, r.Branch, t) })
-	v.points = slices.DeleteFunc(v.points, func(p point) bool { return begins(r.First, r.Branch, p.Tip) })
-	if v.came = append(v.came, end); len(v.came) > cameKept {
+	// What it goes on from still says where ours may begin, until we hold the end.
+	if v.came = append(slices.DeleteFunc(v.came, func(t ledger.Tip) bool { return t == end }), end); len(v.came) > cameKept {
 		v.came = slices.Delete(v.came, 0, 1)
 	}
 }
@@ -192,6 +191,12 @@ func (v *view) gave(r ledger.Run) {
 	if v.sent = append(v.sent, leg{r.First, r.Branch, endOf(r)}); len(v.sent) > legsKept {
 		v.sent = slices.Delete(v.sent, 0, 1)
 	}
+}
+
+// lacks reports whether they have stated, of a log with branches, what may be none of
+// ours.
+func (v *view) lacks(held []ledger.Tip) bool {
+	return len(v.points) > 1 && slices.ContainsFunc(v.points, func(p point) bool { return !p.known && !slices.Contains(held, p.Tip) })
 }
 
 // grew says that we hold more: what was on no branch of ours may be on one now.
@@ -205,6 +210,7 @@ func (v *view) grew() {
 // not asked for yet.
 func (v *view) judge(e RunRead) (lacking []*point) {
 	v.points = slices.DeleteFunc(v.points, func(p point) bool { return slices.Contains(e.Below, p.Tip) })
+	v.came = slices.DeleteFunc(v.came, func(t ledger.Tip) bool { return slices.Contains(e.Below, t) })
 	for _, t := range e.Known {
 		if p := v.point(t); p != nil {
 			p.known = true
