@@ -13,6 +13,40 @@ import (
 	"rasid/ledger/storetest"
 )
 
+// history is a log of the machine, which begins with these bodies behind its entry 0.
+func history(t *testing.T, m storetest.Machine, bodies ...event.Body) *storetest.Author {
+	t.Helper()
+	a, err := storetest.NewAuthor(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bodies {
+		e, err := event.New(ledger.Time{WallMs: 1}, b)
+		if err == nil {
+			_, err = a.Write(e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// cellOffice is an office's machine with its grant for the cell's log.
+func cellOffice(t *testing.T, f storetest.Fleet) storetest.Machine {
+	t.Helper()
+	m, err := f.Machine(cert.RoleOffice, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := m.Opened.Grant
+	grant.Stream = cert.StreamCell + cert.Stream(m.Opened.Chain.Machine.Cell)
+	if m.Opened.Grant, err = cert.SignGrant(m.Key, grant); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // A kiosk reads every branch of the office's log, once what they share, and takes what
 // another wrote under its own log's key for no acknowledgement of its entries.
 func TestFeedReadsBranches(t *testing.T) {
@@ -20,14 +54,10 @@ func TestFeedReadsBranches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine := func(role cert.Role, slot uint32) storetest.Machine {
-		m, err := f.Machine(role, slot)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
+	me, err := f.Machine(cert.RoleKiosk, 1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	me := machine(cert.RoleKiosk, 1)
 	s, err := store.Open(store.Config{Dir: filepath.Join(t.TempDir(), "data"), Fleet: f.Public, Machine: me.Key.Public().(ed25519.PublicKey)})
 	if err != nil {
 		t.Fatal(err)
@@ -37,24 +67,8 @@ func TestFeedReadsBranches(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	history := func(m storetest.Machine, bodies ...event.Body) *storetest.Author {
-		a, err := storetest.NewAuthor(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range bodies {
-			e, err := event.New(ledger.Time{WallMs: 1}, b)
-			if err == nil {
-				_, err = a.Write(e)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		return a
-	}
-	mine := history(me, &event.SoftwareStarted{Version: "1"}, &event.SoftwareStarted{Version: "2"}, &event.SoftwareStarted{Version: "3"})
-	clone := history(me, &event.SoftwareStarted{Version: "1"}, &event.SoftwareStarted{Version: "2"}, &event.SoftwareStarted{Version: "clone"})
+	mine := history(t, me, &event.SoftwareStarted{Version: "1"}, &event.SoftwareStarted{Version: "2"}, &event.SoftwareStarted{Version: "3"})
+	clone := history(t, me, &event.SoftwareStarted{Version: "1"}, &event.SoftwareStarted{Version: "2"}, &event.SoftwareStarted{Version: "clone"})
 	says := func(ends ...ledger.Checkpoint) *event.Acknowledged {
 		b := &event.Acknowledged{}
 		for _, c := range ends {
@@ -62,15 +76,10 @@ func TestFeedReadsBranches(t *testing.T) {
 		}
 		return b
 	}
-	office := machine(cert.RoleOffice, 9)
-	grant := office.Opened.Grant
-	grant.Stream = cert.StreamCell + cert.Stream(office.Opened.Chain.Machine.Cell)
-	if office.Opened.Grant, err = cert.SignGrant(office.Key, grant); err != nil {
-		t.Fatal(err)
-	}
+	office := cellOffice(t, f)
 	shared := says(mine.Runs[1].End)
 	// The office's own machine was restored: its log has two histories.
-	first, second := history(office, shared, says(clone.Log.End)), history(office, shared, &event.SoftwareStarted{Version: "o"}, says(mine.Runs[2].End))
+	first, second := history(t, office, shared, says(clone.Log.End)), history(t, office, shared, &event.SoftwareStarted{Version: "o"}, says(mine.Runs[2].End))
 	feed := newFeed(s, nil, nil, nil, mine.ID(), slog.New(slog.DiscardHandler))
 	for i, c := range []struct {
 		runs []ledger.Run

@@ -276,7 +276,7 @@ func (w *forkWorld) checkBooks(seed uint64) {
 				}
 			}
 		}
-		books, err := book.Of(logs)
+		books, err := book.Of(w.Fleet.Public, logs)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package ondisk_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"math/rand/v2"
 	"slices"
@@ -120,7 +121,7 @@ func TestOneDigest(t *testing.T) {
 	awaitSame(t, nodes, wanted(histories))
 	var want [2]ledger.Hash
 	for i, n := range nodes {
-		entries, books := digests(t, n)
+		entries, books := digests(t, f.Public, n)
 		if i == 0 {
 			want = [2]ledger.Hash{entries, books}
 		}
@@ -163,7 +164,7 @@ func awaitSame(t *testing.T, nodes []node, want ledger.Frontier) {
 
 // digests are one hash over the entries of every branch, in the order of tips, and that
 // of the books.
-func digests(t *testing.T, n node) (entries, books ledger.Hash) {
+func digests(t *testing.T, fleet ed25519.PublicKey, n node) (entries, books ledger.Hash) {
 	t.Helper()
 	var all []book.Log
 	var lists []string
@@ -188,7 +189,7 @@ func digests(t *testing.T, n node) (entries, books ledger.Hash) {
 	for _, list := range lists {
 		h.Write([]byte(list))
 	}
-	b, err := book.Of(all)
+	b, err := book.Of(fleet, all)
 	if err == nil {
 		books, err = b.Digest()
 	}
