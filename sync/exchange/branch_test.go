@@ -132,6 +132,9 @@ func TestBranchIsAskedForOnce(t *testing.T) {
 	none(t, "ReadRun once more", of[ReadRun](got))
 	none(t, "HAVE once more", sent[*wire.Have](got, 1))
 
+	got = u.reads(u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{theirs[:130].tip()}}), ours)
+	none(t, "HAVE while they are to send", sent[*wire.Have](got, 1))
+
 	// They send it; from then on where ours goes on is known.
 	run, _ := theirs.ReadRun(best, 1<<20)
 	one(t, "Ingest", of[Ingest](u.hears(1, &wire.Run{Run: run})))
@@ -336,6 +339,31 @@ func TestServe(t *testing.T) {
 		}) {
 			t.Fatalf("a run from %d begins on no branch of the other", e.Run.First)
 		}
+		checkStart(t, e.Run, here, there)
+	}
+}
+
+// checkStart: the run begins as far along its branch as what is known of the other leads.
+func checkStart(t *testing.T, r ledger.Run, here, there []history) {
+	t.Helper()
+	if len(r.Entries) == 0 {
+		return
+	}
+	best := uint64(0)
+	for _, h := range here {
+		if root, _ := h.Root(min(r.End.Size, uint64(len(h)))); root != r.End.Root {
+			continue
+		}
+		for _, o := range there {
+			n := 0
+			for slices.ContainsFunc(here, o.within) && n < min(len(h), len(o)) && h[n] == o[n] {
+				n++
+			}
+			best = max(best, uint64(n))
+		}
+	}
+	if r.First != best {
+		t.Fatalf("a run begins at %d, what the other holds leads to %d", r.First, best)
 	}
 }
 
