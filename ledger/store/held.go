@@ -225,6 +225,22 @@ func (s *Store) readOpened(h *held) (*event.LogOpened, error) {
 	return opened, err
 }
 
+// readForkOpened finds the entry 0 of a further branch: the parent's, unless it departs
+// there.
+func (s *Store) readForkOpened(h, first *held) (err error) {
+	if h.branch.departs == 0 {
+		h.opened, err = s.readOpened(h)
+		return err
+	}
+	h.opened = first.opened
+	for _, other := range s.forked[h.branch.log] {
+		if other.branch == h.branch.parent {
+			h.opened = other.opened
+		}
+	}
+	return nil
+}
+
 // LogInfo is what is held of one log.
 type LogInfo struct {
 	ID     ledger.LogID
@@ -325,12 +341,16 @@ func (s *Store) Covering(p ledger.Position) (ledger.Checkpoint, error) {
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	points, err := h.checkpointsAfter(p.Index, 1)
+	return h.covering(p.Index)
+}
+
+func (h held) covering(index uint64) (ledger.Checkpoint, error) {
+	points, err := h.checkpointsAfter(index, 1)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
 	if len(points) == 0 {
-		return ledger.Checkpoint{}, fmt.Errorf("entry %s: %w", p, ErrNotHeld)
+		return ledger.Checkpoint{}, fmt.Errorf("entry %s: %w", ledger.Position{Log: h.branch.log, Index: index}, ErrNotHeld)
 	}
 	return points[0], nil
 }

@@ -285,7 +285,9 @@ func (s *Store) loadPeers(path string) error {
 		}
 		h := &held{index: s.peers, branch: l.branch, log: l.log}
 		if first := s.logs[id]; first != nil {
-			h.opened = first.opened
+			if err := s.readForkOpened(h, first); err != nil {
+				return err
+			}
 			s.forked[id] = append(s.forked[id], h)
 			continue
 		}

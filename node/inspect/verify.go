@@ -13,6 +13,16 @@ import (
 // chunkEntries is how many entries are read between two looks at clock and context.
 const chunkEntries = 4096
 
+// firsts counts the logs, each once however many branches it has.
+func firsts(logs []Log) (n int) {
+	for _, l := range logs {
+		if l.Branch == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // verify reads every entry, computes the tree anew and compares root and signature
 // of every kept checkpoint. What was held once and is not counts as found.
 func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progress io.Writer) error {
@@ -40,7 +50,7 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 			return err
 		}
 	}
-	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, len(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
+	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, firsts(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
 		return err
 	}
 	if found > 0 {
@@ -55,7 +65,7 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int, err error) {
 	var edge ledger.Edge
 	for size := uint64(0); size < l.End.Size; checkpoints++ {
-		c, err := a.Ledger.Covering(ledger.Position{Log: l.ID, Index: size})
+		c, err := a.Ledger.Covering(l, size)
 		if err != nil {
 			return checkpoints, err
 		}
@@ -84,7 +94,7 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 	for from := edge.Size(); from < size; from = edge.Size() {
 		to := min(size, from+chunkEntries)
 		leaves := make([]ledger.Hash, 0, to-from)
-		err := a.Ledger.Range(l.ID, from, to, func(index uint64, raw []byte) error {
+		err := a.Ledger.Range(l, from, to, func(index uint64, raw []byte) error {
 			leaves = append(leaves, ledger.LeafHash(raw))
 			if index == 0 {
 				_, err := event.OpenLog(a.Fleet, l.ID, raw)

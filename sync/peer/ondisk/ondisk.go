@@ -8,21 +8,46 @@ import (
 
 	"rasid/ledger"
 	"rasid/ledger/store"
+	"rasid/sync/exchange"
 	"rasid/sync/peer"
 )
 
 // Store is a store as a Host sees it.
 type Store struct{ *store.Store }
 
-// Ingest makes runs durable and says of each why it was refused, nil if it was not.
-func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
+// Ingest makes runs durable and says what became of each.
+func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]exchange.Verdict, error) {
 	results, err := s.Store.Ingest(ctx, runs)
-	errs := make([]error, len(results))
+	out := make([]exchange.Verdict, len(results))
 	for i, r := range results {
-		errs[i] = r.Err
+		out[i] = exchange.Verdict{New: r.Added > 0, Tips: tips(s.Branches(runs[i].Log)), Err: r.Err}
+		if r.Held || errors.Is(r.Err, store.ErrOwnLog) { // held on another branch, or an echo
+			out[i].Err = nil
+		}
 	}
-	return errs, err
+	return out, err
 }
+
+func tips(branches []store.Branch) (out []ledger.Tip) {
+	for _, b := range branches {
+		out = append(out, branch{b}.Tip())
+	}
+	return out
+}
+
+// ReadRun reads what a peer lacks.
+func (s Store) ReadRun(q exchange.ReadRun) exchange.RunRead {
+	var branches []exchange.Branch
+	for _, b := range s.Branches(q.Log) {
+		branches = append(branches, branch{b})
+	}
+	return exchange.Serve(branches, q)
+}
+
+// branch is a branch as the exchange reads it.
+type branch struct{ store.Branch }
+
+func (b branch) Tip() ledger.Tip { return ledger.Tip{Size: b.End().Size, Root: b.End().Root} }
 
 // AcceptObject stores an object durably, or returns peer.ErrUnwanted.
 func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) {
@@ -31,16 +56,6 @@ func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) 
 		err = fmt.Errorf("%w: %w", peer.ErrUnwanted, err)
 	}
 	return h, err
-}
-
-// Frontier says how far each log is held on the branch that ReadRun reads. A Host
-// knows one tip of a log: a fork it reports and leaves out.
-func (s Store) Frontier() ledger.Frontier {
-	f := s.Store.Frontier()
-	for log, tips := range f {
-		f[log] = tips[:1]
-	}
-	return f
 }
 
 // Describe tells whose log it is.
