@@ -40,11 +40,8 @@ type Entry struct {
 // EncodeEntry returns the entry's canonical bytes; they are what is hashed,
 // stored and carried.
 func EncodeEntry(e Entry) ([]byte, error) {
-	b, err := Encode(e)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := DecodeEntry(b); err != nil {
+	b := appendEntry(make([]byte, 0, entryHeadMaxBytes+len(e.Body)), e)
+	if _, err := ParseEntry(b); err != nil {
 		return nil, fmt.Errorf("couldn't encode entry: %w", err)
 	}
 	return b, nil

@@ -32,10 +32,7 @@ func (r Run) Encode() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	b, err := Encode(r)
-	if err != nil {
-		return nil, err
-	}
+	b := appendRun(r)
 	if len(b) > RunMaxBytes {
 		return nil, fmt.Errorf("%w run: %d bytes, the limit is %d", ErrMalformed, len(b), RunMaxBytes)
 	}

@@ -151,3 +151,49 @@ func TestNoCheckpointIsLongerThanALog(t *testing.T) {
 		t.Errorf("a checkpoint beyond the limit verifies: %v", err)
 	}
 }
+
+// What is written by hand is what the door to CBOR writes, at every width of a number.
+func TestWrittenAsByTheDoor(t *testing.T) {
+	edges := []uint64{0, 1, 23, 24, 255, 256, 65_535, 65_536, 1<<32 - 1, 1 << 32, ledger.WallMaxMs, 1<<63 - 1}
+	entry := func(e ledger.Entry) []byte {
+		t.Helper()
+		want, err := ledger.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ledger.EncodeEntry(e)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("an entry is written as %.80x, %v; the door writes %.80x", got, err, want)
+		}
+		return got
+	}
+	var entries [][]byte
+	for _, n := range edges {
+		e := ledger.Entry{Kind: ledger.Kind(n & 0xffff), Time: ledger.Time{WallMs: min(n, ledger.WallMaxMs), Quality: ledger.TimeQuality(n % 5), BootMs: n}}
+		for _, size := range []uint64{0, 24, 256, min(n, 16_000)} {
+			body, err := ledger.Encode(map[uint64][]byte{0: make([]byte, size)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Body = body
+			entries = append(entries, entry(e))
+		}
+	}
+	for _, n := range edges {
+		first := min(n, ledger.LogMaxEntries)
+		for _, count := range []int{1, 23, 24, len(entries)} {
+			r := ledger.Run{First: first, Entries: entries[:count], End: ledger.Checkpoint{Size: first + uint64(count)}}
+			if first == 0 {
+				root := ledger.Edge{}.Root()
+				r.Branch = [ledger.BranchBytes]byte(root[:])
+			}
+			want, err := ledger.Encode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := r.Encode(); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("a run of %d from %d is written as %.80x, %v; the door writes %.80x", count, first, got, err, want)
+			}
+		}
+	}
+}

@@ -1,7 +1,12 @@
 package node
 
 import (
+	"context"
+	"math"
+	"runtime"
+	"runtime/debug"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,5 +22,46 @@ func TestHideMemory(t *testing.T) {
 	}
 	if n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || n != 0 {
 		t.Errorf("dumpable is %d, %v", n, err)
+	}
+}
+
+func TestBoundMemory(t *testing.T) {
+	t.Cleanup(func() { debug.SetMemoryLimit(math.MaxInt64) })
+	start := func() (tick chan time.Time, end func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		tick, done := make(chan time.Time), make(chan error, 1)
+		go func() { done <- BoundMemory(ctx, tick) }()
+		return tick, func() {
+			t.Helper()
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	tick, end := start()
+	tick <- time.Time{} // the limit is set before the first
+	if got := debug.SetMemoryLimit(-1); got != softLimit {
+		t.Errorf("a small heap has the limit %d, want %d", got, softLimit)
+	}
+	large := make([]byte, softLimit)
+	runtime.GC()
+	tick <- time.Time{}
+	tick <- time.Time{}
+	if got := debug.SetMemoryLimit(-1); got < int64(len(large))*3/2 {
+		t.Errorf("a heap of %d live bytes has the limit %d", len(large), got)
+	}
+	runtime.KeepAlive(large)
+	end()
+	if got := debug.SetMemoryLimit(-1); got != math.MaxInt64 {
+		t.Errorf("afterwards the limit is %d", got)
+	}
+
+	const operators = 1 << 30
+	debug.SetMemoryLimit(operators)
+	_, end = start()
+	end()
+	if got := debug.SetMemoryLimit(-1); got != operators {
+		t.Errorf("the operator's limit %d became %d", operators, got)
 	}
 }

@@ -123,12 +123,15 @@ func printJSON(out io.Writer, r audit.Report) error {
 	enc.SetIndent("", "  ")
 	return enc.Encode(map[string]any{
 		"ok": len(r.Findings) == 0, "fleet": base64.StdEncoding.EncodeToString(r.Fleet), "fleet_from_export": !r.FleetOurs,
-		"logs": r.Logs, "entries": r.Entries, "files": r.Files, "balances_paise": balances, "questions": questions, "findings": r.Findings,
+		"logs": r.Logs, "branches": r.Branches, "entries": r.Entries, "files": r.Files, "balances_paise": balances, "questions": questions, "findings": r.Findings,
 	})
 }
 
 func printReport(out io.Writer, r audit.Report, took time.Duration, questions bool) {
 	fmt.Fprintf(out, "%d logs, %d entries, %d files in %s\n", r.Logs, r.Entries, r.Files, took.Round(time.Millisecond))
+	if r.Branches > 0 {
+		fmt.Fprintf(out, "%d further branches: logs whose writer made more than one history. All count, and each is asked about.\n", r.Branches)
+	}
 	if !r.FleetOurs {
 		fmt.Fprintf(out, "The fleet's key was taken from the export itself: %s\nCompare it with one that you have from elsewhere, or give --fleet.\n", base64.StdEncoding.EncodeToString(r.Fleet))
 	}

@@ -28,13 +28,19 @@ type feed struct {
 	own       ledger.LogID
 	log       *slog.Logger
 
-	next    map[ledger.LogID]uint64 // owned by run
-	waiting []published             // owned by run: named, the object or its pepper is not here yet
-	peppers []event.PepperRenewed   // owned by run: named, the object is not here yet
+	next    map[branch]uint64     // owned by run: entries read
+	waiting []published           // owned by run: named, the object or its pepper is not here yet
+	peppers []event.PepperRenewed // owned by run: named, the object is not here yet
 
 	mu      sync.Mutex
 	held    uint64    // guarded by mu: entries of our log that the office acknowledged
 	ackedAt time.Time // guarded by mu: when it said so, by its clock
+}
+
+// branch is one history of an office's log: a log that has forked has several.
+type branch struct {
+	log    ledger.LogID
+	number int
 }
 
 type published struct {
@@ -43,7 +49,7 @@ type published struct {
 }
 
 func newFeed(s *store.Store, c *catalogue.Catalogue, ring *fleet.Ring, machine ed25519.PrivateKey, own ledger.LogID, log *slog.Logger) *feed {
-	return &feed{store: s, catalogue: c, ring: ring, machine: machine, own: own, log: log, next: map[ledger.LogID]uint64{}}
+	return &feed{store: s, catalogue: c, ring: ring, machine: machine, own: own, log: log, next: map[branch]uint64{}}
 }
 
 // acknowledged is how much of the own log the office holds by its own word.
@@ -72,19 +78,37 @@ func (f *feed) run(ctx context.Context) error {
 
 func (f *feed) read() error {
 	for _, l := range f.store.Logs() {
-		if l.Opened.Chain.Machine.Role != cert.RoleOffice || f.next[l.ID] >= l.End.Size {
+		if l.Opened.Chain.Machine.Role != cert.RoleOffice {
 			continue
 		}
-		err := f.store.Range(l.ID, f.next[l.ID], l.End.Size, func(index uint64, raw []byte) error {
-			f.next[l.ID] = index + 1
-			f.entry(l, index, raw)
-			return nil
-		})
-		if err != nil {
-			return err
+		for n, b := range f.store.Branches(l.ID) {
+			at := branch{l.ID, n}
+			from := max(f.next[at], b.Departs()) // what it shares with another is read there
+			if from >= b.End().Size {
+				continue
+			}
+			l.Opened = b.Opened()
+			err := b.Range(from, b.End().Size, func(index uint64, raw []byte) error {
+				f.next[at] = index + 1
+				f.entry(l, index, raw)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// holds reports whether what the office says it holds is this kiosk's log, and not what
+// another wrote under its key.
+func (f *feed) holds(h event.Held) bool {
+	if h.Log != f.own {
+		return false
+	}
+	root, err := f.store.Root(f.own, h.Size)
+	return err == nil && root == h.Root
 }
 
 // entry takes what concerns a kiosk. What cannot be read is the writer's fault and
@@ -112,7 +136,7 @@ func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
 		f.peppers = append(f.peppers, *b)
 	case *event.Acknowledged:
 		for _, h := range b.Held {
-			if h.Log == f.own {
+			if f.holds(h) {
 				f.mu.Lock()
 				f.held, f.ackedAt = max(f.held, h.Size), time.UnixMilli(int64(e.Time.WallMs))
 				f.mu.Unlock()

@@ -78,7 +78,10 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	defer k.tick.Stop()
 	defer k.poll.Stop()
 	k.log.Info("serving", "kiosk", k.id.Name, "slot", k.id.Slot(), "log", k.writer.ID().String(), "entries", k.writer.Size())
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	return node.Run(ctx,
+		node.Actor{Name: "the bound of memory", Run: func(ctx context.Context) error { return node.BoundMemory(ctx, look.C) }},
 		node.Actor{Name: "the ledger", Run: k.store.Run},
 		node.Actor{Name: "sync", Run: k.host.Run},
 		node.Actor{Name: "the note acceptor", Run: k.driver.Run},

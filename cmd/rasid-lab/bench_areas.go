@@ -32,20 +32,38 @@ import (
 )
 
 // benchLedger compares one note's intent, durable and signed, with a raw append and
-// fdatasync of as many bytes.
+// fdatasync of as many bytes: on the file system of dir and, where that is an ext4
+// without a journal, on one with.
 func benchLedger(ctx context.Context, dir string) ([]figure, error) {
+	figures, err := benchCommits(ctx, dir, "ledger.")
+	if err != nil {
+		return nil, err
+	}
+	fs, err := fileSystem(dir)
+	if err != nil || fs != ext4Bare || os.Geteuid() != 0 {
+		return figures, err
+	}
+	err = onJournal(ctx, dir, func(dir string) error {
+		more, err := benchCommits(ctx, dir, "ledger.journaled_")
+		figures = append(figures, more...)
+		return err
+	})
+	return figures, err
+}
+
+func benchCommits(ctx context.Context, dir, prefix string) ([]figure, error) {
 	b, err := storetest.BenchCommit(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	durable, err := benchDurable(ctx, dir)
+	durable, err := benchDurable(ctx, dir, prefix)
 	if err != nil {
 		return nil, err
 	}
 	return append([]figure{
-		{"ledger.commit_p50_over_raw", b.OneRatio, "x", "<= 2"},
-		{"ledger.commit_16_writers_over_raw", b.SixteenRatio, "x", "<= 1"},
-		{"ledger.commits_a_batch_at_16", b.Batch, "commits", ""},
+		{prefix + "commit_p50_over_raw", b.OneRatio, "x", "<= 2"},
+		{prefix + "commit_16_writers_over_raw", b.SixteenRatio, "x", "<= 1"},
+		{prefix + "commits_a_batch_at_16", b.Batch, "commits", ""},
 	}, durable...), nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"rasid/ledger/storetest"
+	"rasid/node"
 )
 
 // How much the store is measured with by default.
@@ -88,6 +90,12 @@ func benchStoreCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var result any
 			var err error
+			// Memory is bounded as in the programs that hold a store.
+			ctx, end := context.WithCancel(cmd.Context())
+			look := time.NewTicker(time.Second)
+			bounded := make(chan error, 1)
+			go func() { bounded <- node.BoundMemory(ctx, look.C) }()
+			defer func() { end(); <-bounded; look.Stop() }()
 			switch {
 			case args[0] == "ingest" && len(args) == 3:
 				result, err = storetest.BenchIngest(args[1], args[2])

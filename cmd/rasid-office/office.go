@@ -164,36 +164,38 @@ func (l *ledgers) publish(ctx context.Context, job duesJob) (string, error) {
 func (l *ledgers) export(dir string) (string, error) {
 	started := time.Now()
 	in := audit.Input{Fleet: l.id.Fleet, Authority: l.keys[cert.StreamAuthority].Key, Objects: map[ledger.Hash][]byte{}, Now: started}
-	for _, info := range l.store.Logs() {
-		src, err := l.source(info, in.Objects)
-		if err != nil {
-			return "", err
+	logs := l.store.Logs()
+	for _, info := range logs {
+		for _, b := range l.store.Branches(info.ID) {
+			src, err := l.source(b, in.Objects)
+			if err != nil {
+				return "", err
+			}
+			in.Logs = append(in.Logs, src)
 		}
-		in.Logs = append(in.Logs, src)
 	}
 	n, err := audit.Export(dir, in)
 	if err != nil {
 		return "", err
 	}
 	took := time.Since(started)
-	return fmt.Sprintf("Exported %d entries of %d logs to %s in %s.", n, len(in.Logs), dir, took.Round(time.Millisecond)), nil
+	return fmt.Sprintf("Exported %d entries of %d logs to %s in %s.", n, len(logs), dir, took.Round(time.Millisecond)), nil
 }
 
-// source gathers a log's checkpoints and the objects that its entries name.
-func (l *ledgers) source(info store.LogInfo, objects map[ledger.Hash][]byte) (audit.LogSource, error) {
-	// A log that grows meanwhile may no longer have the checkpoint at which it was seen to
-	// end: it is exported up to the next.
-	end := uint64(0)
-	src := audit.LogSource{ID: info.ID, Opened: info.Opened, Each: func(f func(uint64, []byte) error) error {
-		return l.store.Range(info.ID, 0, end, f)
+// source gathers the checkpoints of a log's branch and the objects that its entries name.
+// The branch ends where it did when it was asked for, at a checkpoint.
+func (l *ledgers) source(b store.Branch, objects map[ledger.Hash][]byte) (audit.LogSource, error) {
+	size := b.End().Size
+	src := audit.LogSource{ID: b.Log(), Opened: b.Opened(), Each: func(f func(uint64, []byte) error) error {
+		return b.Range(0, size, f)
 	}}
-	for end < info.End.Size {
-		c, err := l.store.Covering(ledger.Position{Log: info.ID, Index: end})
+	for at := uint64(0); at < size; {
+		c, err := b.Covering(at)
 		if err != nil {
 			return src, err
 		}
 		src.Checkpoints = append(src.Checkpoints, c)
-		end = c.Size
+		at = c.Size
 	}
 	err := src.Each(func(_ uint64, raw []byte) error {
 		e, err := ledger.DecodeEntry(raw)
@@ -216,22 +218,35 @@ func (l *ledgers) source(info store.LogInfo, objects map[ledger.Hash][]byte) (au
 }
 
 // acknowledge says in the cell's log what is held durably of the kiosks' logs, if
-// that changed since it was last said.
-func (l *ledgers) acknowledge(ctx context.Context, said map[ledger.LogID]uint64) error {
-	var held []event.Held
+// that changed since it was last said. An entry names a log once: of one that has forked
+// each branch stands in an entry of its own.
+func (l *ledgers) acknowledge(ctx context.Context, said map[ledger.LogID][]uint64) error {
+	var rounds [][]event.Held // by branch
 	for _, info := range l.store.Logs() {
-		if info.Own || said[info.ID] == info.End.Size {
+		if info.Own {
 			continue
 		}
-		held = append(held, event.Held{Log: info.ID, Size: info.End.Size, Root: info.End.Root})
-	}
-	slices.SortFunc(held, func(a, b event.Held) int { return slices.Compare(a.Log[:], b.Log[:]) })
-	for part := range slices.Chunk(held, 256) {
-		if err := l.write(ctx, l.cell, cellStream(l.id), &event.Acknowledged{Held: part}); err != nil {
-			return fmt.Errorf("couldn't acknowledge: %w", err)
+		for n, b := range l.store.Branches(info.ID) {
+			for n >= len(said[info.ID]) {
+				said[info.ID] = append(said[info.ID], 0)
+			}
+			for n >= len(rounds) {
+				rounds = append(rounds, nil)
+			}
+			if end := b.End(); said[info.ID][n] != end.Size {
+				rounds[n] = append(rounds[n], event.Held{Log: info.ID, Size: end.Size, Root: end.Root})
+			}
 		}
-		for _, h := range part {
-			said[h.Log] = h.Size
+	}
+	for n, held := range rounds {
+		slices.SortFunc(held, func(a, b event.Held) int { return slices.Compare(a.Log[:], b.Log[:]) })
+		for part := range slices.Chunk(held, 256) {
+			if err := l.write(ctx, l.cell, cellStream(l.id), &event.Acknowledged{Held: part}); err != nil {
+				return fmt.Errorf("couldn't acknowledge: %w", err)
+			}
+			for _, h := range part {
+				said[h.Log][n] = h.Size
+			}
 		}
 	}
 	return nil

@@ -53,7 +53,10 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	if err := o.make(ctx); err != nil {
 		return errors.Join(err, o.listener.Close())
 	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	return node.Run(ctx,
+		node.Actor{Name: "the bound of memory", Run: func(ctx context.Context) error { return node.BoundMemory(ctx, look.C) }},
 		node.Actor{Name: "the ledger", Run: o.store.Run},
 		node.Actor{Name: "sync", Run: o.host.Run},
 		node.Actor{Name: "the view", Run: o.view.Run},
@@ -94,7 +97,7 @@ func (o *office) clerk(ctx context.Context) error {
 	}
 	updates, cancel := o.store.Updates()
 	defer cancel()
-	said := map[ledger.LogID]uint64{}
+	said := map[ledger.LogID][]uint64{}
 	pause := time.NewTicker(max(o.s.Acks.Duration, time.Second))
 	defer pause.Stop()
 	for {
@@ -145,7 +148,9 @@ type viewLedger struct{ *store.Store }
 func (v viewLedger) Logs() []view.LogInfo {
 	var out []view.LogInfo
 	for _, l := range v.Store.Logs() {
-		out = append(out, view.LogInfo{ID: l.ID, Opened: l.Opened, Size: l.End.Size})
+		for n, b := range v.Branches(l.ID) {
+			out = append(out, view.LogInfo{ID: l.ID, Opened: b.Opened(), Size: b.End().Size, Branch: n, Departs: b.Departs()})
+		}
 	}
 	return out
 }
@@ -157,10 +162,14 @@ func (v viewLedger) Books() []book.Log {
 	for _, l := range v.Store.Logs() {
 		for _, b := range v.Store.Branches(l.ID) {
 			end := b.End().Size
-			out = append(out, book.LogOf(l.ID, l.Opened, func(from uint64, f func(index uint64, entry []byte) error) error {
+			out = append(out, book.LogOf(l.ID, b.Opened(), func(from uint64, f func(index uint64, entry []byte) error) error {
 				return b.Range(from, max(from, end), f)
 			}))
 		}
 	}
 	return out
+}
+
+func (v viewLedger) Range(l view.LogInfo, from, to uint64, f func(index uint64, entry []byte) error) error {
+	return v.Branches(l.ID)[l.Branch].Range(from, to, f)
 }

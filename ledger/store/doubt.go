@@ -145,12 +145,12 @@ func (s *Store) salvage(id ledger.LogID) error {
 			if err != nil {
 				return err
 			}
-			_, refused, err := s.stage(st, run)
+			result, err := s.stage(st, run)
 			if err != nil {
 				return err
 			}
-			if refused != nil {
-				s.cfg.Log.Error("a part of a log in doubt contradicts what others hold of it", "log", id.String(), "from", at, "error", refused)
+			if !result.Held {
+				s.cfg.Log.Error("a part of a log in doubt cannot be kept beside what others hold of it", "log", id.String(), "from", at, "error", result.Err)
 				break
 			}
 			at = run.End.Size

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"rasid/ledger"
+	"rasid/ledger/event"
 )
 
 // forksMax is how many contradicting runs of one log are kept. One proves the fork;
@@ -34,9 +35,9 @@ type Fork struct {
 // next. A run begins with entries that are held and ends at a checkpoint, so the
 // branches are all histories that the runs taken so far tell of, whatever order they
 // came in. refused is why the branch held first did not take it.
-func (s *Store) place(st *staged, run ledger.Run, refused error) (added int, _, err error) {
+func (s *Store) place(st *staged, run ledger.Run, refused error) (IngestResult, error) {
 	if err := s.flush(st); err != nil { // so that the index knows all
-		return 0, nil, err
+		return IngestResult{}, err
 	}
 	hs := s.branches(st, run.Log)
 	var blind error // what would tell was pruned
@@ -48,40 +49,40 @@ func (s *Store) place(st *staged, run ledger.Run, refused error) (added int, _, 
 				continue
 			}
 			if err != nil {
-				return 0, nil, err
+				return IngestResult{}, err
 			}
 			if root == run.End.Root {
-				return 0, forkedIf(n > 0, run), nil
+				return IngestResult{Held: true, Err: forkedIf(n > 0, run)}, nil
 			}
 		}
 	}
 	for _, h := range hs[1:] {
 		if g, next, err := h.grow(run); err == nil && len(g.entries) > 0 {
-			return len(g.entries), forkedIf(true, run), s.add(st, next, g)
+			return IngestResult{Added: len(g.entries), Held: true, Err: forkedIf(true, run)}, s.add(st, next, g)
 		}
 	}
 	if run.First > longestOf(hs) {
-		return 0, refused, nil // a gap
+		return IngestResult{Err: refused}, nil // a gap
 	}
 	h, g, err := s.depart(hs, run)
 	if err != nil {
-		return 0, nil, err
+		return IngestResult{}, err
 	}
 	// That the log has forked takes two signatures: a run that cannot be placed
 	// proves it where its checkpoint contradicts one of ours.
 	if len(g.entries) == 0 {
 		if blind != nil {
-			return 0, fmt.Errorf("log %s from %d to %d cannot be compared: %w", run.Log, run.First, run.End.Size, blind), nil
+			return IngestResult{Err: fmt.Errorf("log %s from %d to %d cannot be compared: %w", run.Log, run.First, run.End.Size, blind)}, nil
 		}
 		if run.End.Size > hs[0].log.End.Size {
-			return 0, refused, nil
+			return IngestResult{Err: refused}, nil
 		}
-		return 0, forkedIf(true, run), s.keepFork(hs[0], run)
+		return IngestResult{Err: forkedIf(true, run)}, s.keepFork(hs[0], run)
 	}
 	if err := s.keepFork(hs[0], run); err != nil || len(hs) >= branchesMax {
-		return 0, forkedIf(true, run), err
+		return IngestResult{Err: forkedIf(true, run)}, err
 	}
-	return len(g.entries), forkedIf(true, run), s.add(st, h, g)
+	return IngestResult{Added: len(g.entries), Held: true, Err: forkedIf(true, run)}, s.add(st, h, g)
 }
 
 func forkedIf(forked bool, run ledger.Run) error {
@@ -143,6 +144,15 @@ func (s *Store) depart(hs []held, run ledger.Run) (held, growth, error) {
 		return held{}, growth{}, nil
 	}
 	departs := from.log.End.Size
+	if departs == 0 {
+		// A second entry 0 must prove the log's right to exist as the first one did, or
+		// it would be held here and refused where it comes first.
+		opened, err := event.OpenLog(s.cfg.Fleet, run.Log, run.Entries[0])
+		if err != nil {
+			return held{}, growth{}, nil
+		}
+		from.opened = opened
+	}
 	from.branch = &branch{log: run.Log, number: byte(len(hs)), departs: departs, parent: from.branch}
 	from.prunedTo = from.branch.prunedBelow(from.prunedTo)
 	from.log = ledger.Log{Key: from.log.Key, Edge: edge, End: run.End}
@@ -269,6 +279,30 @@ func (b Branch) End() ledger.Checkpoint { return b.h.log.End }
 // one it departs from; 0 for the first branch. Where that lay in a bundle that was
 // pruned, it is the first of the bundle.
 func (b Branch) Departs() uint64 { return b.h.branch.departs }
+
+// Opened is what the branch's entry 0 says; not to be changed.
+func (b Branch) Opened() *event.LogOpened { return b.h.opened }
+
+// Root is Store.Root on the branch.
+func (b Branch) Root(size uint64) (ledger.Hash, error) {
+	if size > b.h.log.End.Size {
+		return ledger.Hash{}, fmt.Errorf("log %s at %d, of which %d are held: %w", b.Log(), size, b.h.log.End.Size, ErrNotHeld)
+	}
+	return b.h.rootAt(size)
+}
+
+// Edge returns the edge of the branch's tree at any size up to what is held, every hash
+// of it under the root held; ErrPruned where that takes leaf hashes of entries that were
+// dropped.
+func (b Branch) Edge(size uint64) (ledger.Edge, error) {
+	if size > b.h.log.End.Size {
+		return ledger.Edge{}, fmt.Errorf("log %s at %d, of which %d are held: %w", b.Log(), size, b.h.log.End.Size, ErrNotHeld)
+	}
+	return b.h.edgeAt(size)
+}
+
+// Covering is Store.Covering on the branch.
+func (b Branch) Covering(index uint64) (ledger.Checkpoint, error) { return b.h.covering(index) }
 
 // Range is Store.Range on the branch.
 func (b Branch) Range(from, to uint64, f func(index uint64, entry []byte) error) error {

@@ -23,7 +23,28 @@ type held struct {
 	log    ledger.Log
 	// prunedTo is where the dropped entries end, which begin at bundleEntries; 0: none.
 	prunedTo uint64
-	pending  *growth // durable in the journal, on its way into the index
+	// pending is what is durable in the journal and on its way into the index: growths
+	// that follow on each other up to log.End. Only own logs have any.
+	pending []*growth
+}
+
+// indexed is how many entries the index is known to hold.
+func (h held) indexed() uint64 {
+	if len(h.pending) > 0 {
+		return h.pending[0].first
+	}
+	return h.log.End.Size
+}
+
+// pendingAt returns the checkpoint at exactly that size of what is on its way into
+// the index.
+func (h held) pendingAt(size uint64) (ledger.Checkpoint, bool) {
+	for _, g := range h.pending {
+		if g.log.End.Size == size {
+			return g.log.End, true
+		}
+	}
+	return ledger.Checkpoint{}, false
 }
 
 // grow verifies run and returns what the log grows by and the log after it. Commit,
@@ -72,6 +93,7 @@ func (h held) grow(run ledger.Run) (growth, held, error) {
 func (h held) growth(first uint64, fresh [][]byte, leaves []ledger.Hash) (growth, error) {
 	g := growth{branch: h.branch, first: first, entries: fresh, leaves: leaves, log: h.log}
 	for i, raw := range fresh {
+		g.size += len(raw)
 		e, err := ledger.Envelope(raw)
 		if err != nil {
 			return growth{}, err
@@ -96,16 +118,32 @@ func (h held) growth(first uint64, fresh [][]byte, leaves []ledger.Hash) (growth
 	return g, nil
 }
 
-// publish makes a durable growth visible. What it erases is gone before anybody sees
-// the entries that say so.
+// publish makes a durable growth of an own log visible, and with it the log as it is
+// now. What it erases is gone before anybody sees the entries that say so.
 func (s *Store) publish(h held, g growth) error {
 	if err := s.objects.follow(g); err != nil {
 		return err
 	}
+	id := h.log.ID()
 	s.mu.Lock()
-	s.logs[h.log.ID()] = &h
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	// The indexer may have taken away what was pending when h was copied. Readers keep
+	// their copies: an element that one of them has is never written again.
+	h.pending = append(s.logs[id].pending, &g)
+	s.logs[id] = &h
 	return nil
+}
+
+// arrived takes the first n growths of an own log, which the index now holds, away
+// from what is on its way there.
+func (s *Store) arrived(id ledger.LogID, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := *s.logs[id]
+	if h.pending = h.pending[n:]; len(h.pending) == 0 {
+		h.pending = nil // lets go of those that arrived
+	}
+	s.logs[id] = &h
 }
 
 // view returns a log that has at least one entry.
@@ -125,16 +163,14 @@ func (h held) entries(from, to uint64, f func(i uint64, entry []byte) error) err
 	if from > to || to > h.log.End.Size {
 		return fmt.Errorf("entries %d to %d of log %s, of which %d are held: %w", from, to, id, h.log.End.Size, ErrNotHeld)
 	}
-	indexed := h.log.End.Size
-	if h.pending != nil {
-		indexed = h.pending.first
-	}
-	if err := h.index.entries(h.branch, from, min(to, indexed), f); err != nil {
+	if err := h.index.entries(h.branch, from, min(to, h.indexed()), f); err != nil {
 		return err
 	}
-	for i := max(from, indexed); i < to; i++ {
-		if err := f(i, h.pending.entries[i-indexed]); err != nil {
-			return err
+	for _, g := range h.pending {
+		for i := max(from, g.first); i < min(to, g.log.End.Size); i++ {
+			if err := f(i, g.entries[i-g.first]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -147,6 +183,9 @@ func (h held) rootAt(size uint64) (ledger.Hash, error) {
 		return ledger.Edge{}.Root(), nil
 	case h.log.End.Size:
 		return h.log.End.Root, nil
+	}
+	if c, ok := h.pendingAt(size); ok {
+		return c.Root, nil
 	}
 	c, err := h.index.checkpoint(h.branch, size)
 	if err == nil {
@@ -167,9 +206,15 @@ func (h held) checkpointsAfter(from uint64, limit int) ([]ledger.Checkpoint, err
 		return nil, err
 	}
 	// The index lacks what is on its way there, and may since have dropped the newest.
-	if len(out) < limit && h.log.End.Size > from && (len(out) == 0 || out[len(out)-1].Size < h.log.End.Size) {
-		out = append(out, h.log.End)
+	add := func(c ledger.Checkpoint) {
+		if len(out) < limit && c.Size > from && (len(out) == 0 || out[len(out)-1].Size < c.Size) {
+			out = append(out, c)
+		}
 	}
+	for _, g := range h.pending {
+		add(g.log.End)
+	}
+	add(h.log.End)
 	return out, nil
 }
 
@@ -180,6 +225,17 @@ func (s *Store) readOpened(h *held) (*event.LogOpened, error) {
 		return err
 	})
 	return opened, err
+}
+
+// readForkOpened finds the entry 0 of a further branch: the parent's, unless it departs
+// there.
+func (s *Store) readForkOpened(h *held) (err error) {
+	if h.branch.departs == 0 {
+		h.opened, err = s.readOpened(h)
+		return err
+	}
+	h.opened = s.parentOf(h).opened
+	return nil
 }
 
 // LogInfo is what is held of one log.
@@ -272,6 +328,9 @@ func (s *Store) CheckpointAt(id ledger.LogID, size uint64) (ledger.Checkpoint, e
 	if size == h.log.End.Size {
 		return h.log.End, nil
 	}
+	if c, ok := h.pendingAt(size); ok {
+		return c, nil
+	}
 	return h.index.checkpoint(h.branch, size)
 }
 
@@ -283,12 +342,16 @@ func (s *Store) Covering(p ledger.Position) (ledger.Checkpoint, error) {
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	points, err := h.checkpointsAfter(p.Index, 1)
+	return h.covering(p.Index)
+}
+
+func (h held) covering(index uint64) (ledger.Checkpoint, error) {
+	points, err := h.checkpointsAfter(index, 1)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
 	if len(points) == 0 {
-		return ledger.Checkpoint{}, fmt.Errorf("entry %s: %w", p, ErrNotHeld)
+		return ledger.Checkpoint{}, fmt.Errorf("entry %s: %w", ledger.Position{Log: h.branch.log, Index: index}, ErrNotHeld)
 	}
 	return points[0], nil
 }

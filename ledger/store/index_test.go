@@ -296,7 +296,7 @@ func TestProofsOnTheWay(t *testing.T) {
 	if err := x.put(there); err != nil {
 		t.Fatal(err)
 	}
-	h.pending = &coming
+	h.pending = []*growth{&coming}
 	size := h.log.End.Size
 	check := func() {
 		t.Helper()

@@ -16,6 +16,9 @@ var ErrOwnLog = errors.New("the log is this node's own")
 // IngestResult says what became of one run.
 type IngestResult struct {
 	Added int // entries that were new and are durable now
+	// Held says that the run's entries are durable now, on whichever branch, some of
+	// them or all from before.
+	Held bool
 	// Err says why the run was refused, whole: ledger.ErrGap, ledger.ErrFork,
 	// ledger.ErrMalformed, cert.ErrRefused, ErrOwnLog or ErrInDoubt. Nil with Added 0 means that
 	// all was held already. ErrPruned means that it ends before what is held, and that
@@ -50,38 +53,38 @@ func (s *Store) Ingest(ctx context.Context, runs []ledger.Run) ([]IngestResult, 
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("couldn't ingest: %w", err)
 		}
-		added, refused, err := s.stage(st, run)
-		if err != nil {
+		var err error
+		if results[i], err = s.stage(st, run); err != nil {
 			return nil, err
 		}
-		results[i] = IngestResult{Added: added, Err: refused}
 	}
 	return results, s.flush(st)
 }
 
-// stage verifies one run against what is held and staged. refused is the run's own
-// fault or that its log has forked, err ours.
-func (s *Store) stage(st *staged, run ledger.Run) (added int, refused, err error) {
+// stage verifies one run against what is held and staged. The result's error is the
+// run's own fault or that its log has forked, the other one ours.
+func (s *Store) stage(st *staged, run ledger.Run) (IngestResult, error) {
 	hs := s.branches(st, run.Log)
 	if hs[0].own {
 		refused, err := s.refuseOwn(hs[0], run)
-		return 0, refused, err
+		return IngestResult{Err: refused}, err
 	}
+	var refused error
 	if hs[0], refused = s.openLog(hs[0], run); refused != nil {
-		return 0, refused, nil
+		return IngestResult{Err: refused}, nil
 	}
 	if refused = hs[0].log.Check(run); refused != nil {
-		return 0, refused, nil
+		return IngestResult{Err: refused}, nil
 	}
 	g, next, refused := hs[0].grow(run)
 	if refused == nil && len(g.entries) > 0 {
-		return len(g.entries), nil, s.add(st, next, g)
+		return IngestResult{Added: len(g.entries), Held: true}, s.add(st, next, g)
 	}
 	switch {
 	case hs[0].log.End.Size == 0, errors.Is(refused, ledger.ErrGap) && len(hs) == 1:
-		return 0, refused, nil
+		return IngestResult{Err: refused}, nil
 	case refused == nil && run.End.Size == hs[0].log.End.Size: // a repeat
-		return 0, nil, nil
+		return IngestResult{Held: true}, nil
 	}
 	return s.place(st, run, refused)
 }

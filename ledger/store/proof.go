@@ -52,19 +52,6 @@ func (s *Store) ConsistencyProof(log ledger.LogID, from, to uint64) (tlog.TreePr
 	return p, nil
 }
 
-// Edge returns the edge of a log's tree at any size up to what is held, every hash of
-// it under the root held. As InclusionProof.
-func (s *Store) Edge(log ledger.LogID, size uint64) (ledger.Edge, error) {
-	h, err := s.view(log)
-	if err != nil {
-		return ledger.Edge{}, err
-	}
-	if size > h.log.End.Size {
-		return ledger.Edge{}, fmt.Errorf("log %s at %d, of which %d are held: %w", log, size, h.log.End.Size, ErrNotHeld)
-	}
-	return h.edgeAt(size)
-}
-
 // Root returns the root of a log's tree at any size up to what is held.
 func (s *Store) Root(log ledger.LogID, size uint64) (ledger.Hash, error) {
 	h, err := s.view(log)
@@ -110,10 +97,7 @@ func (h held) hashes(level int, from, to uint64) ([]tlog.Hash, error) {
 			return nil
 		})
 	}
-	indexed := h.log.End.Size
-	if h.pending != nil {
-		indexed = h.pending.first
-	}
+	indexed := h.indexed()
 	there := max(from, min(to, indexed>>(levelBits*level)))
 	if from < there {
 		err := h.index.db.View(func(txn *badger.Txn) (err error) {

@@ -282,4 +282,9 @@ func (x *index) prunedTo(txn *badger.Txn, b *branch) (uint64, error) {
 
 // prunedBelow is where what the branch has of dropped entries ends: a further branch
 // holds everything from its own base on.
-func (b *branch) prunedBelow(parent uint64) uint64 { return min(parent, b.base()) }
+func (b *branch) prunedBelow(parent uint64) uint64 {
+	if to := min(parent, b.base()); to > AlwaysHeld {
+		return to
+	}
+	return 0
+}

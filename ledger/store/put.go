@@ -22,6 +22,7 @@ type growth struct {
 	first    uint64
 	entries  [][]byte
 	leaves   []ledger.Hash // of the entries
+	size     int           // bytes of the entries
 	log      ledger.Log    // after
 	objects  []ledger.Hash // named by the entries
 	erased   []ledger.Hash // by the entries
@@ -54,18 +55,35 @@ type payment struct {
 	index uint64
 }
 
-// bytes is at least what the growth takes of a transaction, and pairs how many keys:
-// all its entries may lie in pieces, and those of the bundle before may go.
-func (g growth) bytes() (size, pairs int64) {
-	const perPair = 112 // key, version and what Badger adds
-	size = 2*headFixedBytes + 50*ledger.HashBytes + 2*bundleEntries*ledger.HashBytes
-	for _, e := range g.entries {
-		size += int64(len(e))
+// extent is how much growths of one branch, which follow on each other, are together.
+type extent struct{ growths, entries, size, names, erased int }
+
+func (e *extent) add(g *growth) {
+	e.growths++
+	e.entries += len(g.entries)
+	for _, raw := range g.entries {
+		e.size += len(raw)
 	}
-	size += int64(len(g.erased)) * ledger.HashBytes
-	bundles := int64(len(g.entries)/bundleEntries + 1)
-	pairs = int64(len(g.entries)+len(g.objects)+len(g.payments)) + bundleEntries + 3*bundles + 8 + int64(len(g.erased)/erasedChunk+1)
-	return size + pairs*perPair + bundles*summaryBytes + bundleMaxBytes, pairs
+	e.names += len(g.objects) + len(g.payments)
+	e.erased += len(g.erased)
+}
+
+// bytes is at least what they take of a transaction, and pairs how many keys: all
+// entries may lie in pieces, and those of the bundle before may go.
+func (e extent) bytes() (size, pairs int64) {
+	const perPair = 112 // key, version and what Badger adds
+	bundles := e.entries/bundleEntries + 1
+	size = int64(e.size + 2*headFixedBytes + 50*ledger.HashBytes + 2*bundleEntries*ledger.HashBytes +
+		e.growths*checkpointBytes + e.erased*ledger.HashBytes + bundles*summaryBytes + bundleMaxBytes)
+	pairs = int64(e.entries + e.names + 3*e.growths + e.erased/erasedChunk + bundleEntries + 3*bundles + 6)
+	return size + pairs*perPair, pairs
+}
+
+// bytes is an extent's, of one growth.
+func (g growth) bytes() (size, pairs int64) {
+	var e extent
+	e.add(&g)
+	return e.bytes()
 }
 
 // put stores growths in one transaction: all or nothing, and durable on return

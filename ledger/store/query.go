@@ -20,12 +20,11 @@ func (s *Store) Payments(bill event.BillKey) ([]ledger.Position, error) {
 	found := map[ledger.Position]bool{}
 	s.mu.RLock()
 	for id, h := range s.logs {
-		if h.pending == nil {
-			continue
-		}
-		for _, p := range h.pending.payments {
-			if p.bill == bill {
-				found[ledger.Position{Log: id, Index: p.index}] = true
+		for _, g := range h.pending {
+			for _, p := range g.payments {
+				if p.bill == bill {
+					found[ledger.Position{Log: id, Index: p.index}] = true
+				}
 			}
 		}
 	}
@@ -97,11 +96,7 @@ func (s *Store) Scan(id ledger.LogID, from, to uint64, filter Filter, f func(ind
 
 // passes reports whether bundle n is full and can hold nothing that is asked for.
 func (h held) passes(n uint64, filter Filter) (bool, error) {
-	indexed := h.log.End.Size
-	if h.pending != nil {
-		indexed = h.pending.first
-	}
-	if (n+1)*bundleEntries > indexed {
+	if (n+1)*bundleEntries > h.indexed() {
 		return false, nil
 	}
 	var s summary

@@ -304,8 +304,11 @@ func (s *Store) loadPeers(path string) error {
 			}
 		}
 		h := &held{index: s.peers, branch: l.branch, log: l.log, prunedTo: l.prunedTo}
-		if first := s.logs[id]; first != nil {
-			h.opened, h.prunedTo = first.opened, l.branch.prunedBelow(s.parentOf(h).prunedTo)
+		if s.logs[id] != nil {
+			if err := s.readForkOpened(h); err != nil {
+				return err
+			}
+			h.prunedTo = l.branch.prunedBelow(s.parentOf(h).prunedTo)
 			s.forked[id] = append(s.forked[id], h)
 			continue
 		}

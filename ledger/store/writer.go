@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ var errEnough = errors.New("enough")
 // sealAfter is how long nothing must come before the committer seals.
 const sealAfter = time.Second
 
+// worthSigning is how many entries cost about as much as the signature over them: a
+// smaller batch lets others run before it is closed.
+const worthSigning = 16
+
 // Writer appends to one own log.
 type Writer struct {
 	store   *Store
@@ -27,13 +32,12 @@ type Writer struct {
 	key     ed25519.PrivateKey // nil until OpenOwn
 	journal *journal.Journal
 	head    *headFile
+	indexer *indexer
 	// sinceHead counts commits since the head file was offered one; the committer's.
 	sinceHead int
-	// late is what is durable and not in the index, for want of room; the committer's.
-	late     []growth
-	requests chan *request
-	stopOnce sync.Once
-	stopped  chan struct{}
+	requests  chan *request
+	stopOnce  sync.Once
+	stopped   chan struct{}
 }
 
 // Committed says what one Commit appended. It is durable.
@@ -136,6 +140,7 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 		return nil, errors.Join(err, j.Close())
 	}
 	w := &Writer{store: s, id: id, journal: j, head: head, requests: make(chan *request), stopped: make(chan struct{})}
+	w.indexer = newIndexer(w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logs[id] = &h
@@ -153,17 +158,6 @@ func (s *Store) replay(id ledger.LogID, h held, payload []byte) (growth, held, e
 		return growth{}, h, fmt.Errorf("%w: a run of log %s from %d, want log %s from %d", ledger.ErrMalformed, run.Log, run.First, id, h.log.End.Size)
 	}
 	return s.grow(h, run)
-}
-
-// joined is growths that follow on each other as one, for those who read.
-func joined(all []growth) *growth {
-	g := all[0]
-	g.entries, g.payments = nil, nil
-	for _, a := range all {
-		g.entries = append(g.entries, a.entries...)
-		g.payments = append(g.payments, a.payments...)
-	}
-	return &g
 }
 
 // index gives the index of own logs what it lacks of durable growths.
@@ -192,8 +186,8 @@ func (s *Store) checkDoubt(id ledger.LogID, h held, late []growth, head *headFil
 	if more {
 		return inDoubt(id, size, "the index holds more")
 	}
-	if len(late) > 0 {
-		h.pending = joined(late)
+	for _, g := range late {
+		h.pending = append(h.pending, &g)
 	}
 	if err := s.checkHead(h, head); err != nil {
 		err = inDoubt(id, size, "%w", err)
@@ -222,11 +216,12 @@ func (w *Writer) held() held {
 // all Commits that wait, all or nothing, one sync, one checkpoint. It returns when
 // the batch is durable. The first entry of a log must open it.
 //
-// build runs in the committer's goroutine and must be quick and pure; its error is
-// returned, and nothing is appended. When ctx ends before build began, nothing was
-// appended either; once it began, Commit waits for the outcome whatever ctx says.
-// Any other error means that Run has ended or is about to: whether the entries are
-// durable is known after the next Open. Commit waits until Run is called.
+// build runs in the committer's goroutine, perhaps while the batch before is not
+// durable yet, and must be quick and pure; its error is returned, and nothing is
+// appended. When ctx ends before build began, nothing was appended either; once it
+// began, Commit waits for the outcome whatever ctx says. Any other error means that
+// Run has ended or is about to: whether the entries are durable is known after the
+// next Open. Commit waits until Run is called.
 func (w *Writer) Commit(ctx context.Context, build func(first uint64) ([]ledger.Entry, error)) (Committed, error) {
 	r := &request{build: build, done: make(chan answer, 1)}
 	select {
@@ -254,43 +249,50 @@ func (w *Writer) errStopped() error {
 
 func (w *Writer) stop() { w.stopOnce.Do(func() { close(w.stopped) }) }
 
-// run is the committer. It returns nil when ctx ends and an error when the durable
-// state is unknown.
+// run is the committer, with the indexer beside it. It returns nil when ctx ends and
+// an error when the durable state is unknown.
 func (w *Writer) run(ctx context.Context) error {
 	defer w.stop()
 	if w.key == nil {
 		return nil // a log of this node that nobody opened for writing
 	}
-	var keeper sync.WaitGroup
-	keeping, end := context.WithCancel(context.WithoutCancel(ctx))
-	keeper.Go(func() {
-		w.head.run(keeping, w.key.Public().(ed25519.PublicKey), func(err error) {
+	var beside sync.WaitGroup
+	besides, end := context.WithCancel(context.WithoutCancel(ctx))
+	beside.Go(func() {
+		w.head.run(besides, w.key.Public().(ed25519.PublicKey), func(err error) {
 			w.store.cfg.Log.Warn("going on without a newer head file", "error", err)
 		})
 	})
-	defer keeper.Wait()
+	beside.Go(func() {
+		if err := w.indexer.run(besides); err != nil {
+			w.store.fail(err)
+		}
+	})
+	defer beside.Wait()
 	defer end()
 	return w.commitAll(ctx)
 }
 
-// commitAll commits what comes until ctx ends.
+// commitAll commits what comes until ctx ends. While one batch is being made durable
+// the next is gathered and encoded; it is signed when the one before is durable.
 func (w *Writer) commitAll(ctx context.Context) error {
-	var carry *request
+	b := &batch{first: w.Size()}
+	var flying <-chan error // tells what became of the batch before; nil: there is none
 	for {
-		batch, next, err := w.gather(ctx, carry)
-		if err != nil {
-			return err
-		}
-		carry = next
-		if len(batch) == 0 {
+		err := w.gather(ctx, b, flying)
+		if err == nil && len(b.requests) == 0 {
 			return w.rest() // in good order
 		}
-		if err := w.commit(batch); err != nil {
-			if carry != nil {
-				carry.done <- answer{err: err}
-			}
+		if err == nil {
+			err = w.indexer.await()
+		}
+		if err != nil {
+			b.answer(answer{err: err})
+			b.next().answer(answer{err: err})
 			return err
 		}
+		flying = w.launch(b)
+		b = b.next()
 	}
 }
 
@@ -314,31 +316,81 @@ func (w *Writer) offerHead() {
 	}
 }
 
-// gather waits for a request and takes all that wait. One that does not fit is
-// carried into the next batch, where it gets the very index that its build was
-// given. No batch and no error means that ctx has ended.
-func (w *Writer) gather(ctx context.Context, carry *request) (batch []*request, next *request, err error) {
-	first, count, size := w.held().log.End.Size, 0, runFixedBytes
-	for r := carry; ; r = nil {
-		if r == nil {
-			if r, err = w.receive(ctx, len(batch) == 0); r == nil || err != nil {
-				return batch, nil, err
-			}
-			if err := w.prepare(r, first+uint64(count)); err != nil {
-				r.done <- answer{err: err}
-				continue
-			}
+// batch is what is gathered for one run.
+type batch struct {
+	first    uint64 // index of its first entry
+	requests []*request
+	count    int // entries
+	bytes    int
+	// carry is a request that does not fit. It gets the very index that its build was
+	// given, as the first of the next batch.
+	carry *request
+}
+
+func (b *batch) full() bool { return b.carry != nil || b.count == ledger.BatchMaxEntries }
+
+func (b *batch) add(r *request) {
+	if b.count+len(r.entries) > ledger.BatchMaxEntries || runFixedBytes+b.bytes+r.bytes > ledger.RunMaxBytes {
+		b.carry = r
+		return
+	}
+	b.requests = append(b.requests, r)
+	b.count += len(r.entries)
+	b.bytes += r.bytes
+}
+
+// next is the batch after b.
+func (b *batch) next() *batch {
+	n := &batch{first: b.first + uint64(b.count)}
+	if b.carry != nil {
+		n.add(b.carry)
+	}
+	return n
+}
+
+// answer tells all that wait for the batch what became of it. What is carried is the
+// next batch's.
+func (b *batch) answer(a answer) {
+	for _, r := range b.requests {
+		r.done <- a
+	}
+}
+
+// gather fills b with what comes until the batch before, if there is one, is durable,
+// waits for a first request if none has come, and takes all that wait then. An empty
+// batch and no error mean that ctx has ended. An error is that of the batch before.
+func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) error {
+	for flying != nil {
+		requests := w.requests
+		if b.full() {
+			requests = nil
 		}
-		if count+len(r.entries) > ledger.BatchMaxEntries || size+r.bytes > ledger.RunMaxBytes {
-			return batch, r, nil
-		}
-		batch = append(batch, r)
-		count += len(r.entries)
-		size += r.bytes
-		if count == ledger.BatchMaxEntries {
-			return batch, nil, nil
+		select {
+		case r := <-requests:
+			w.prepare(b, r)
+		case err := <-flying:
+			if err != nil {
+				return err
+			}
+			flying = nil
 		}
 	}
+	if w.sinceHead >= headEvery {
+		w.offerHead()
+	}
+	for yielded := false; !b.full(); {
+		r, err := w.receive(ctx, len(b.requests) == 0)
+		if err != nil || r == nil && (yielded || len(b.requests) == 0 || b.count >= worthSigning) {
+			return err
+		}
+		if r == nil {
+			runtime.Gosched() // whoever was just answered may commit again at once
+			yielded = true
+			continue
+		}
+		w.prepare(b, r)
+	}
+	return nil
 }
 
 // receive takes a request; nil when none waits and it may not wait, or ctx ends. A
@@ -368,8 +420,17 @@ func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
 	}
 }
 
-// prepare runs build and encodes what it returns.
-func (w *Writer) prepare(r *request, first uint64) error {
+// prepare runs build and puts what it returns into the batch, or answers its error.
+func (w *Writer) prepare(b *batch, r *request) {
+	if err := w.build(r, b.first+uint64(b.count)); err != nil {
+		r.done <- answer{err: err}
+		return
+	}
+	b.add(r)
+}
+
+// build runs the request's build and encodes what it returns.
+func (w *Writer) build(r *request, first uint64) error {
 	entries, err := r.build(first)
 	if err != nil {
 		return err
@@ -395,80 +456,64 @@ func (w *Writer) prepare(r *request, first uint64) error {
 	return err
 }
 
-// commit makes the batch durable, answers it, and then indexes it.
-func (w *Writer) commit(batch []*request) error {
-	g, err := w.append(batch)
-	for _, r := range batch {
-		r.done <- answer{end: g.log.End, err: err}
-	}
+// launch signs the batch, and makes it durable and answers it beside the caller. The
+// channel tells the outcome, once; until then neither the journal nor the next batch's
+// signing may be touched.
+func (w *Writer) launch(b *batch) <-chan error {
+	landed := make(chan error, 1)
+	before := w.held()
+	run, payload, err := w.sign(before.log, b)
 	if err != nil {
-		return err
+		b.answer(answer{err: err})
+		landed <- err
+		return landed
 	}
-	w.store.notify()
-	if w.sinceHead++; w.sinceHead >= headEvery {
-		w.offerHead()
-	}
-	return w.putLate()
+	w.sinceHead++
+	go func() {
+		err := w.append(before, run, payload)
+		b.answer(answer{end: run.End, err: err})
+		if err == nil {
+			w.store.notify()
+		}
+		landed <- err
+	}()
+	return landed
 }
 
-// lateMaxEntries bounds what is kept in memory while the index must wait: weeks of a
-// kiosk that sells nothing.
-const lateMaxEntries = 1 << 16
-
-// putLate gives the index what it lacks, unless the disk is so full that Badger could
-// kill the process. What is late is durable and can be read; the next commit, or the
-// next start, brings it into the index.
-func (w *Writer) putLate() error {
-	entries := 0
-	for _, g := range w.late {
-		entries += len(g.entries)
-	}
-	if cramped, err := w.store.cramped(); (cramped || err != nil) && entries < lateMaxEntries {
-		if len(w.late) == 1 {
-			w.store.cfg.Log.Warn("the disk is full: the index of own logs waits, the journal goes on", "log", w.id.String(), "error", err)
-		}
-		return nil
-	}
-	for len(w.late) > 0 {
-		if err := w.store.own.put(w.late[0]); err != nil {
-			return err
-		}
-		w.late = w.late[1:]
-	}
-	h := w.held()
-	h.pending = nil
-	return w.store.publish(h, growth{})
-}
-
-// append signs the batch and appends it to the journal; only then readers see it.
-func (w *Writer) append(batch []*request) (growth, error) {
-	var entries [][]byte
-	for _, r := range batch {
+// sign makes the batch's run and its bytes.
+func (w *Writer) sign(log ledger.Log, b *batch) (ledger.Run, []byte, error) {
+	entries := make([][]byte, 0, b.count)
+	for _, r := range b.requests {
 		entries = append(entries, r.entries...)
 	}
-	before := w.held()
-	run, err := before.log.NewRun(w.key, entries)
+	run, err := log.NewRun(w.key, entries)
 	if err != nil {
-		return growth{}, err
+		return run, nil, err
 	}
 	payload, err := run.Encode()
-	if err != nil {
-		return growth{}, err
-	}
+	return run, payload, err
+}
+
+// append appends the run to the journal; only then readers see it and the indexer
+// gets it.
+func (w *Writer) append(before held, run ledger.Run, payload []byte) error {
 	// What was signed is verified as a neighbour's run would be, while the disk works:
 	// neither is told to anybody before both are done.
 	var g growth
-	after, verified := before, make(chan error, 1)
+	var after held
+	verified := make(chan error, 1)
 	go func() {
 		var err error
 		g, after, err = w.store.grow(before, run)
 		verified <- err
 	}()
-	err = w.journal.Append(payload)
+	err := w.journal.Append(payload)
 	if err := errors.Join(err, <-verified); err != nil {
-		return growth{}, err
+		return err
 	}
-	w.late = append(w.late, g)
-	after.pending = joined(w.late)
-	return g, w.store.publish(after, g)
+	if err := w.store.publish(after, g); err != nil {
+		return err
+	}
+	signal(w.indexer.more)
+	return nil
 }

@@ -35,6 +35,7 @@ func Test(t *testing.T, open Opener) {
 		{"the folder has one user and one owner", testFolder},
 		{"runs that do not prove themselves are refused", testRefusedRuns},
 		{"a fork is kept, and each branch", testFork},
+		{"a log begun twice", testTwoBeginnings},
 		{"the longest run", testLongestRun},
 		{"runs read from any index extend", testReadRun},
 		{"own logs take nothing from others", testOwnRefused},

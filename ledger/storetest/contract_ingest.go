@@ -66,8 +66,8 @@ func testFork(t *testing.T, n *node) {
 	longer := clone.Whole()
 	// The first two begin where nothing held leads to: their checkpoints alone speak.
 	for i, r := range n.ingest(clone.Runs[5], clone.Runs[6], shorter, longer, longer, clone.Runs[6]) {
-		if want := []int{0, 0, 2, 2, 0, 0}[i]; !errors.Is(r.Err, ledger.ErrFork) || r.Added != want {
-			t.Errorf("run %d: added %d, want %d, error %v", i, r.Added, want, r.Err)
+		if want := []int{0, 0, 2, 2, 0, 0}[i]; !errors.Is(r.Err, ledger.ErrFork) || r.Added != want || r.Held != (i > 1) {
+			t.Errorf("run %d: added %d, want %d, held %v, error %v", i, r.Added, want, r.Held, r.Err)
 		}
 	}
 	if forks := n.store.Forks(); len(forks) != 2 {
@@ -105,6 +105,9 @@ func checkFork(t *testing.T, s *store.Store, authors ...*Author) {
 		t.Fatalf("%d branches and %d tips, want %d", len(branches), len(tips), len(authors))
 	}
 	verify(t, s, authors[0].ID(), 1<<20)
+	for _, b := range branches {
+		checkBranch(t, b)
+	}
 	departs := branches[1].Departs()
 	var leaves []ledger.Hash
 	for i, a := range authors {

@@ -5,9 +5,11 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"rasid/ledger"
 	"rasid/ledger/book"
@@ -21,6 +23,7 @@ const (
 	postingsName = "books/postings.jsonl"
 	checkpoint   = "checkpoint"
 	history      = "checkpoints"
+	branchesName = "branches"
 )
 
 // bundleEntries is how many entries a full entry bundle and a full hash tile's
@@ -55,15 +58,64 @@ func (f Finding) String() string {
 	return s + ": " + f.Text
 }
 
-// logEntries is one log, whole, as an export holds it.
+// logEntries is one branch of a log, whole, as an export holds it. A log that has not
+// forked has one, number 0.
 type logEntries struct {
 	id          ledger.LogID
+	branch      int
 	opened      *event.LogOpened
 	entries     [][]byte
 	checkpoints []ledger.Checkpoint // ascending, the last one over all entries
 }
 
 func (l *logEntries) key() ed25519.PublicKey { return l.opened.Grant.PublicKey() }
+
+// prefix is the folder of the branch, with the slash behind it (EXPORT.md §1).
+func (l *logEntries) prefix() string { return prefixOf(l.id, l.branch) }
+
+func prefixOf(id ledger.LogID, branch int) string {
+	prefix := "logs/" + id.String() + "/"
+	if branch > 0 {
+		prefix += branchesName + "/" + strconv.Itoa(branch) + "/"
+	}
+	return prefix
+}
+
+// end is the newest checkpoint.
+func (l *logEntries) end() ledger.Checkpoint { return l.checkpoints[len(l.checkpoints)-1] }
+
+// before is the order of all branches: by log, the longer one first, of equal length
+// the one with the smaller root (LEDGER.md §9.4).
+func (l *logEntries) before(m *logEntries) bool {
+	if c := bytes.Compare(l.id[:], m.id[:]); c != 0 {
+		return c < 0
+	}
+	if len(l.entries) != len(m.entries) {
+		return len(l.entries) > len(m.entries)
+	}
+	p, q := l.end().Root, m.end().Root
+	return bytes.Compare(p[:], q[:]) < 0
+}
+
+// fresh counts the entries that none of the branches of the same log among others has.
+func (l *logEntries) fresh(others []*logEntries) int {
+	known := 0
+	for _, o := range others {
+		if o.id == l.id {
+			known = max(known, shared(l.entries, o.entries))
+		}
+	}
+	return len(l.entries) - known
+}
+
+// shared is how many first entries two branches have in common.
+func shared(a, b [][]byte) int {
+	n := 0
+	for n < len(a) && n < len(b) && bytes.Equal(a[n], b[n]) {
+		n++
+	}
+	return n
+}
 
 func (l *logEntries) book() book.Log {
 	return book.LogOf(l.id, l.opened, func(from uint64, f func(uint64, []byte) error) error {

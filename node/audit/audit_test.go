@@ -179,6 +179,12 @@ func TestExportRefusesFullFolder(t *testing.T) {
 // Any changed byte of any file is found, and the file is named.
 func TestVerifyFindsAnyChangedByte(t *testing.T) {
 	dir, fleet := export(t, 40)
+	changeEachFile(t, dir, fleet)
+}
+
+// changeEachFile changes single bytes of every file of an export, one after another.
+func changeEachFile(t *testing.T, dir string, fleet ed25519.PublicKey) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))

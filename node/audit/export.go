@@ -15,8 +15,9 @@ import (
 	"rasid/ledger/event"
 )
 
-// LogSource is one log to export. Each calls f for the entries from 0 in order;
-// Checkpoints are the kept ones, ascending, the last one over all entries.
+// LogSource is one log to export, or of a log that has forked one branch: then there
+// is one source for each, in any order, with one ID. Each calls f for the entries from 0
+// in order; Checkpoints are the kept ones, ascending, the last one over all entries.
 type LogSource struct {
 	ID          ledger.LogID
 	Opened      *event.LogOpened
@@ -93,17 +94,19 @@ type writer struct {
 
 func (w *writer) all(in Input) (int, error) {
 	var logs []*logEntries
-	total := 0
 	for _, src := range in.Logs {
 		l, err := readSource(src)
 		if err != nil {
 			return 0, err
 		}
-		total += len(l.entries)
 		logs = append(logs, l)
 	}
-	sort.Slice(logs, func(i, j int) bool { return string(logs[i].id[:]) < string(logs[j].id[:]) })
-	for _, l := range logs {
+	if err := number(logs); err != nil {
+		return 0, err
+	}
+	total := 0
+	for i, l := range logs {
+		total += l.fresh(logs[:i])
 		files, err := l.files()
 		if err != nil {
 			return 0, fmt.Errorf("log %s: %w", l.id, err)
@@ -120,6 +123,20 @@ func (w *writer) all(in Input) (int, error) {
 		derived = append(derived, file{"objects/" + h.String(), b})
 	}
 	return total, w.put(derived...)
+}
+
+// number puts branches into their order and gives each the number of its folder.
+func number(logs []*logEntries) error {
+	sort.Slice(logs, func(i, j int) bool { return logs[i].before(logs[j]) })
+	for i, l := range logs {
+		if i > 0 && logs[i-1].id == l.id {
+			l.branch = logs[i-1].branch + 1
+		}
+		if l.fresh(logs[:i]) == 0 {
+			return fmt.Errorf("log %s: one of its branches is the beginning of another", l.id)
+		}
+	}
+	return nil
 }
 
 func readSource(src LogSource) (*logEntries, error) {
@@ -140,9 +157,9 @@ func readSource(src LogSource) (*logEntries, error) {
 	return l, nil
 }
 
-// files returns a log as an export holds it.
+// files returns a branch of a log as an export holds it.
 func (l *logEntries) files() ([]file, error) {
-	prefix := "logs/" + l.id.String() + "/"
+	prefix := l.prefix()
 	files, err := tileFiles(prefix, l.entries)
 	if err != nil {
 		return nil, err
@@ -151,8 +168,7 @@ func (l *logEntries) files() ([]file, error) {
 	for _, c := range l.checkpoints {
 		all = append(all, c.Note(l.key())...)
 	}
-	newest := l.checkpoints[len(l.checkpoints)-1]
-	return append(files, file{prefix + checkpoint, newest.Note(l.key())}, file{prefix + history, all}), nil
+	return append(files, file{prefix + checkpoint, l.end().Note(l.key())}, file{prefix + history, all}), nil
 }
 
 func (w *writer) put(files ...file) error {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -23,10 +24,14 @@ import (
 // fileMaxBytes bounds what Verify reads into memory at once.
 const fileMaxBytes = 256 << 20
 
+// branchesMax bounds the further branches of one log. A node stores fewer.
+const branchesMax = 64
+
 // Report is the outcome of Verify. With no findings the export is whole.
 type Report struct {
 	Fleet     ed25519.PublicKey
 	Logs      int
+	Branches  int // beyond the first of each log: each is a fork
 	Entries   int
 	Files     int
 	Books     book.Books
@@ -158,17 +163,59 @@ func logOf(name string) *ledger.LogID {
 	return &id
 }
 
-// logs reads and verifies every log. One that cannot be read is blamed and left out.
+// logs reads and verifies every branch of every log. One that cannot be read is blamed
+// and left out.
 func (v *verifier) logs(fleet ed25519.PublicKey) []*logEntries {
 	var logs []*logEntries
 	for _, id := range v.logIDs() {
-		if l := v.log(fleet, id); l != nil {
-			logs = append(logs, l)
-			v.report.Entries += len(l.entries)
+		last := v.lastBranch(id)
+		var branches []*logEntries
+		for n := 0; n <= last; n++ {
+			l := v.log(fleet, id, n)
+			if l == nil {
+				continue
+			}
+			v.order(branches, l)
+			v.report.Entries += l.fresh(branches)
+			branches = append(branches, l)
 		}
+		if len(branches) > 0 {
+			v.report.Logs++
+			v.report.Branches += len(branches) - 1
+		}
+		logs = append(logs, branches...)
 	}
-	v.report.Logs = len(logs)
 	return logs
+}
+
+// lastBranch is the greatest number of a folder of the log's branches, 0 for none.
+func (v *verifier) lastBranch(id ledger.LogID) int {
+	last := 0
+	for name := range v.data {
+		rest, ok := strings.CutPrefix(name, prefixOf(id, 0)+branchesName+"/")
+		number, _, folder := strings.Cut(rest, "/")
+		if !ok || !folder {
+			continue
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || n > branchesMax || strconv.Itoa(n) != number {
+			v.blame(name, &id, nil, "a further branch is numbered from 1 to %d", branchesMax)
+			continue
+		}
+		last = max(last, n)
+	}
+	return last
+}
+
+// order refuses a branch that stands in another place than its own, or is no other
+// history than one before it.
+func (v *verifier) order(before []*logEntries, l *logEntries) {
+	switch {
+	case len(before) > 0 && !before[len(before)-1].before(l):
+		v.blame(l.prefix()+checkpoint, &l.id, nil, "branch %d should stand before branch %d: the longer one first, of equal length the one with the smaller root", l.branch, before[len(before)-1].branch)
+	case l.fresh(before) == 0:
+		v.blame(l.prefix()+checkpoint, &l.id, nil, "branch %d is no other history: it is the beginning of one before it", l.branch)
+	}
 }
 
 func (v *verifier) logIDs() []ledger.LogID {
@@ -184,11 +231,11 @@ func (v *verifier) logIDs() []ledger.LogID {
 	return ids
 }
 
-func (v *verifier) log(fleet ed25519.PublicKey, id ledger.LogID) *logEntries {
-	prefix := "logs/" + id.String() + "/"
-	l := &logEntries{id: id, entries: v.bundles(prefix, &id)}
+func (v *verifier) log(fleet ed25519.PublicKey, id ledger.LogID, branch int) *logEntries {
+	prefix := prefixOf(id, branch)
+	l := &logEntries{id: id, branch: branch, entries: v.bundles(prefix, &id)}
 	if len(l.entries) == 0 {
-		v.blame(prefix+"tile/entries/000", &id, nil, "the log has no entries")
+		v.blame(prefix+"tile/entries/000", &id, nil, "the log has no entries here")
 		return nil
 	}
 	opened, err := event.OpenLog(fleet, id, l.entries[0])
@@ -306,7 +353,7 @@ func (v *verifier) roots(name string, l *logEntries) bool {
 		}
 		if edge.Root() != c.Root {
 			bad := v.changedEntry(l, from, c.Size)
-			bundle, _ := v.bundleFile("logs/"+l.id.String()+"/", int(bad)/bundleEntries)
+			bundle, _ := v.bundleFile(l.prefix(), int(bad)/bundleEntries)
 			v.blame(bundle, &l.id, &bad, "the entries from %d to %d do not have the root that the kiosk signed", from, c.Size)
 			return false
 		}
@@ -321,7 +368,7 @@ func (v *verifier) roots(name string, l *logEntries) bool {
 
 // changedEntry finds the first entry whose hash is not that of the hash tile.
 func (v *verifier) changedEntry(l *logEntries, from, to uint64) uint64 {
-	prefix := "logs/" + l.id.String() + "/tile/0/"
+	prefix := l.prefix() + "tile/0/"
 	for i := from; i < to; i++ {
 		n := int(i) / bundleEntries
 		for w := bundleEntries; w > 0; w-- {

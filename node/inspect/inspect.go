@@ -20,13 +20,15 @@ import (
 	"rasid/ledger/event"
 )
 
-// Log is one log that is held.
+// Log is one log that is held, or of a log that has forked one branch.
 type Log struct {
-	ID     ledger.LogID
-	Key    ed25519.PublicKey
-	Opened *event.LogOpened
-	End    ledger.Checkpoint
-	Own    bool
+	ID      ledger.LogID
+	Key     ed25519.PublicKey
+	Opened  *event.LogOpened
+	End     ledger.Checkpoint
+	Own     bool
+	Branch  int    // 0 is the one held first
+	Departs uint64 // the first entry that a further branch has otherwise than another
 	// Entries PrunedFrom to PrunedTo-1 were dropped here; none where both are 0.
 	PrunedFrom, PrunedTo uint64
 }
@@ -39,12 +41,19 @@ func (l Log) pruned() string {
 	return fmt.Sprintf("entries %d to %d are pruned here", l.PrunedFrom, l.PrunedTo-1)
 }
 
+// gone is how many entries are pruned of those that the branch does not share with one
+// before it.
+func (l Log) gone() uint64 { return l.PrunedTo - min(l.PrunedTo, max(l.PrunedFrom, l.Departs)) }
+
 // name is how people call a log: whose it is and which incarnation.
 func (l Log) name() string {
 	m := l.Opened.Chain.Machine
 	name := fmt.Sprintf("%s %d-%d", m.Role, m.Slot, l.Opened.Grant.Ordinal)
 	if s := l.Opened.Grant.Stream; m.Role == cert.RoleOffice {
 		name += "/" + streamName(s)
+	}
+	if l.Branch > 0 {
+		name += fmt.Sprintf(" FORK %d from entry %d", l.Branch, l.Departs)
 	}
 	return name
 }
@@ -61,15 +70,15 @@ func streamName(s cert.Stream) string {
 
 // Ledger is what is held durably. Its methods may be called while the node runs.
 type Ledger interface {
-	// Logs returns every log of which something is held.
+	// Logs returns every branch of every log of which something is held.
 	Logs() []Log
 	// Range calls f with the entries from..to-1 in order; f must not keep the bytes.
-	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
-	// Covering returns the first kept checkpoint beyond the position.
-	Covering(p ledger.Position) (ledger.Checkpoint, error)
+	Range(l Log, from, to uint64, f func(index uint64, entry []byte) error) error
+	// Covering returns the first kept checkpoint beyond the index.
+	Covering(l Log, index uint64) (ledger.Checkpoint, error)
 	// Edge returns the edge of a log's tree, proven to be under the newest root, at any
 	// size that is not within what was pruned.
-	Edge(id ledger.LogID, size uint64) (ledger.Edge, error)
+	Edge(l Log, size uint64) (ledger.Edge, error)
 	// Forks is how many contradicting histories were seen.
 	Forks() int
 	// MissingObjects is how many objects are named by a held entry and not here.
@@ -158,8 +167,8 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 		gone += greatest[l.ID]
 	}
 	for _, l := range logs {
-		entries += l.End.Size - (l.PrunedTo - l.PrunedFrom)
-		pruned += l.PrunedTo - l.PrunedFrom
+		entries += l.End.Size - l.Departs - l.gone()
+		pruned += l.gone()
 		if l.Own {
 			own++
 			ownEntries += l.End.Size
@@ -170,7 +179,7 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 		what  string
 		count uint64
 	}{
-		{"logs held", uint64(len(logs))}, {"of them own", own}, {"entries held", entries}, {"of them own", ownEntries}, {"entries pruned", pruned},
+		{"logs held", uint64(firsts(logs))}, {"of them own", own}, {"forked branches", uint64(len(logs) - firsts(logs))}, {"entries held", entries}, {"of them own", ownEntries}, {"entries pruned", pruned},
 		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
 		{"logs cut short", uint64(len(greatest))}, {"entries lost", gone},
 	} {
@@ -187,7 +196,9 @@ type head struct {
 	Size       uint64 `json:"size"`
 	Root       string `json:"root"`
 	Checkpoint string `json:"checkpoint"` // a C2SP signed note
-	From       uint64 `json:"from"`       // the first index from which all entries are here
+	Branch     int    `json:"branch"`
+	Departs    uint64 `json:"departs"`
+	From       uint64 `json:"from"` // the first index from which all entries are here
 }
 
 // lostHead is one line of heads in JSON: a log of which more was held.
@@ -201,7 +212,7 @@ func heads(logs []Log, lost []Loss, q Query, out io.Writer) error {
 	if q.JSON {
 		enc := json.NewEncoder(out)
 		for _, l := range logs {
-			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key)), l.PrunedTo}); err != nil {
+			if err := enc.Encode(head{l.ID.String(), l.name(), l.Own, l.End.Size, l.End.Root.String(), string(l.End.Note(l.Key)), l.Branch, l.Departs, l.PrunedTo}); err != nil {
 				return err
 			}
 		}

@@ -30,7 +30,7 @@ func (l *ledgerOf) Forks() int          { return 0 }
 func (l *ledgerOf) MissingObjects() int { return 0 }
 func (l *ledgerOf) Lost() []Loss        { return slices.Clone(l.lost) }
 
-func (l *ledgerOf) Range(_ ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
+func (l *ledgerOf) Range(_ Log, from, to uint64, f func(uint64, []byte) error) error {
 	for i := from; i < to; i++ {
 		if i >= l.log.PrunedFrom && i < l.log.PrunedTo {
 			return fmt.Errorf("entry %d is pruned", i)
@@ -42,7 +42,7 @@ func (l *ledgerOf) Range(_ ledger.LogID, from, to uint64, f func(uint64, []byte)
 	return nil
 }
 
-func (l *ledgerOf) Edge(_ ledger.LogID, size uint64) (ledger.Edge, error) {
+func (l *ledgerOf) Edge(_ Log, size uint64) (ledger.Edge, error) {
 	if size > l.log.PrunedFrom && size < l.log.PrunedTo {
 		return ledger.Edge{}, errors.New("pruned")
 	}
@@ -53,13 +53,13 @@ func (l *ledgerOf) Edge(_ ledger.LogID, size uint64) (ledger.Edge, error) {
 	return ledger.Edge{}.Append(leaves...)
 }
 
-func (l *ledgerOf) Covering(p ledger.Position) (ledger.Checkpoint, error) {
+func (l *ledgerOf) Covering(_ Log, index uint64) (ledger.Checkpoint, error) {
 	for _, c := range l.kept {
-		if c.Size > p.Index {
+		if c.Size > index {
 			return c, nil
 		}
 	}
-	return ledger.Checkpoint{}, fmt.Errorf("no checkpoint after entry %d", p.Index)
+	return ledger.Checkpoint{}, fmt.Errorf("no checkpoint after entry %d", index)
 }
 
 func newLedger(t *testing.T) (*ledgerOf, ed25519.PublicKey) {

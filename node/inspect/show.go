@@ -20,6 +20,7 @@ import (
 // shown is one entry as show prints it.
 type shown struct {
 	Log     string `json:"log"`
+	Branch  int    `json:"branch,omitempty"` // of a log that has forked; what it shares with another is shown there
 	Index   uint64 `json:"index"`
 	Number  string `json:"number"` // of a receipt of it
 	Time    string `json:"time"`
@@ -39,7 +40,7 @@ func (a Asker) show(ctx context.Context, logs []Log, q Query, out io.Writer) err
 	}
 	for _, l := range logs {
 		left := q.Count
-		err := a.each(l, min(q.From, l.End.Size), func(gone shown) error { return print(out, gone, q.JSON) }, func(index uint64, raw []byte) error {
+		err := a.each(l, min(max(q.From, l.Departs), l.End.Size), func(gone shown) error { return print(out, gone, q.JSON) }, func(index uint64, raw []byte) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -69,16 +70,16 @@ func (a Asker) show(ctx context.Context, logs []Log, q Query, out io.Writer) err
 func (a Asker) each(l Log, from uint64, gap func(shown) error, f func(uint64, []byte) error) error {
 	if l.PrunedTo > 0 && from < l.PrunedTo {
 		if from < l.PrunedFrom {
-			if err := a.Ledger.Range(l.ID, from, l.PrunedFrom, f); err != nil {
+			if err := a.Ledger.Range(l, from, l.PrunedFrom, f); err != nil {
 				return err
 			}
 		}
-		if err := gap(shown{Log: l.ID.String(), Index: l.PrunedFrom, Error: l.pruned()}); err != nil {
+		if err := gap(shown{Log: l.ID.String(), Branch: l.Branch, Index: l.PrunedFrom, Error: l.pruned()}); err != nil {
 			return err
 		}
 		from = l.PrunedTo
 	}
-	return a.Ledger.Range(l.ID, from, l.End.Size, f)
+	return a.Ledger.Range(l, from, l.End.Size, f)
 }
 
 // kindOf reads a kind by number or by name; nil for none.
@@ -102,7 +103,7 @@ func kindOf(s string) (*ledger.Kind, error) {
 
 func describe(l Log, index uint64, e ledger.Entry, raw []byte) shown {
 	s := shown{
-		Log: l.ID.String(), Index: index, Kind: uint16(e.Kind), Name: event.KindName(e.Kind), Quality: uint8(e.Time.Quality),
+		Log: l.ID.String(), Branch: l.Branch, Index: index, Kind: uint16(e.Kind), Name: event.KindName(e.Kind), Quality: uint8(e.Time.Quality),
 		Time:   time.UnixMilli(int64(e.Time.WallMs)).UTC().Format("2006-01-02T15:04:05.000Z"),
 		Number: receipt.Number(l.Opened.Chain.Machine.Slot, l.Opened.Grant.Ordinal, index, ledger.LeafHash(raw)),
 	}

@@ -13,6 +13,16 @@ import (
 // chunkEntries is how many entries are read between two looks at clock and context.
 const chunkEntries = 4096
 
+// firsts counts the logs, each once however many branches it has.
+func firsts(logs []Log) (n int) {
+	for _, l := range logs {
+		if l.Branch == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // verify reads every entry, computes the tree anew and compares root and signature
 // of every kept checkpoint. What was held once and is not counts as found.
 func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progress io.Writer) error {
@@ -43,7 +53,7 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 			return err
 		}
 	}
-	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, len(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
+	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, firsts(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
 		return err
 	}
 	if found > 0 {
@@ -58,7 +68,7 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int, err error) {
 	var edge ledger.Edge
 	for size := uint64(0); size < l.End.Size; checkpoints++ {
-		c, err := a.Ledger.Covering(ledger.Position{Log: l.ID, Index: size})
+		c, err := a.Ledger.Covering(l, size)
 		if err != nil {
 			return checkpoints, err
 		}
@@ -103,7 +113,7 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 			continue
 		}
 		leaves := make([]ledger.Hash, 0, to-from)
-		err := a.Ledger.Range(l.ID, from, to, func(index uint64, raw []byte) error {
+		err := a.Ledger.Range(l, from, to, func(index uint64, raw []byte) error {
 			leaves = append(leaves, ledger.LeafHash(raw))
 			if index == 0 {
 				_, err := event.OpenLog(a.Fleet, l.ID, raw)
@@ -130,14 +140,14 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 // cross returns the edge behind what was pruned, if the one before it is under the same
 // root.
 func (a Asker) cross(l Log, before ledger.Edge) (ledger.Edge, error) {
-	kept, err := a.Ledger.Edge(l.ID, l.PrunedFrom)
+	kept, err := a.Ledger.Edge(l, l.PrunedFrom)
 	if err != nil {
 		return before, err
 	}
 	if kept.Root() != before.Root() {
 		return before, fmt.Errorf("the entries before %d do not lead to the root that is kept there", l.PrunedFrom)
 	}
-	return a.Ledger.Edge(l.ID, l.PrunedTo)
+	return a.Ledger.Edge(l, l.PrunedTo)
 }
 
 // meter tells a person how far the work is and how long it will take.

@@ -62,7 +62,7 @@ func findByHash(l Ledger, h ledger.Hash) (Sealed, error) {
 func walk(l Ledger, log LogInfo, from, to uint64, wanted func(*event.BlobSealed) bool) (Sealed, error) {
 	s := Sealed{Log: log.ID, Slot: log.Opened.Chain.Machine.Slot}
 	var bill *event.BillSelected
-	err := l.Range(log.ID, from, to, func(_ uint64, raw []byte) error {
+	err := l.Range(log, from, to, func(_ uint64, raw []byte) error {
 		e, err := ledger.DecodeEntry(raw)
 		if err != nil {
 			return err
@@ -106,14 +106,14 @@ func findByNumber(l Ledger, number string) (Sealed, error) {
 		if o.Author() != (event.Author{Role: cert.RoleKiosk, Stream: cert.StreamMain}) || index >= log.Size {
 			continue
 		}
-		raw, body, err := one(l, log.ID, index)
+		raw, body, err := one(l, log, index)
 		if err != nil {
 			return Sealed{}, err
 		}
 		if receipt.Number(o.Chain.Machine.Slot, o.Grant.Ordinal, index, ledger.LeafHash(raw)) != number {
 			continue
 		}
-		sale, err := saleOf(l, log.ID, body)
+		sale, err := saleOf(l, log, body)
 		if err != nil {
 			return Sealed{}, fmt.Errorf("receipt number %s: %w", number, err)
 		}
@@ -127,17 +127,17 @@ func findByNumber(l Ledger, number string) (Sealed, error) {
 	return Sealed{}, fmt.Errorf("receipt number %s: no entry held has it: it was mistyped, or its kiosk's log has not come so far", number)
 }
 
-func one(l Ledger, id ledger.LogID, index uint64) (raw []byte, body event.Body, err error) {
-	err = l.Range(id, index, index+1, func(_ uint64, entry []byte) error {
+func one(l Ledger, log LogInfo, index uint64) (raw []byte, body event.Body, err error) {
+	err = l.Range(log, index, index+1, func(_ uint64, entry []byte) error {
 		raw = append(raw, entry...)
 		return nil
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("couldn't read entry %d of log %s: %w", index, id, err)
+		return nil, nil, fmt.Errorf("couldn't read entry %d of log %s: %w", index, log.ID, err)
 	}
 	e, err := ledger.DecodeEntry(raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("entry %d of log %s: %w", index, id, err)
+		return nil, nil, fmt.Errorf("entry %d of log %s: %w", index, log.ID, err)
 	}
 	if body, err = event.Decode(e); err != nil {
 		body = &event.Unknown{Of: e.Kind} // it has no paper
@@ -146,14 +146,14 @@ func one(l Ledger, id ledger.LogID, index uint64) (raw []byte, body event.Body, 
 }
 
 // saleOf is the sale that the subject of a paper belongs to.
-func saleOf(l Ledger, id ledger.LogID, body event.Body) (uint64, error) {
+func saleOf(l Ledger, log LogInfo, body event.Body) (uint64, error) {
 	switch b := body.(type) {
 	case *event.PaymentCommitted:
 		return b.Sale, nil
 	case *event.SlipIssued:
 		return b.Sale, nil
 	case *event.NoteUnresolved:
-		_, note, err := one(l, id, b.Note)
+		_, note, err := one(l, log, b.Note)
 		if n, ok := note.(*event.NoteEscrowed); ok && err == nil {
 			return n.Sale, nil
 		}

@@ -23,8 +23,8 @@ func (l *logs) Logs() []LogInfo {
 	return []LogInfo{{ID: ledger.LogID{9}, Opened: office, Size: 100}, {ID: l.id, Opened: opened, Size: uint64(len(l.entries))}}
 }
 
-func (l *logs) Range(id ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
-	if id != l.id {
+func (l *logs) Range(log LogInfo, from, to uint64, f func(uint64, []byte) error) error {
+	if log.ID != l.id {
 		return errors.New("another log was read")
 	}
 	for i := from; i < to; i++ {

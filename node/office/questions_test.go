@@ -31,11 +31,11 @@ func (g *growing) Logs() []LogInfo {
 	return g.logs.Logs()[1:]
 }
 
-func (g *growing) Range(id ledger.LogID, from, to uint64, f func(uint64, []byte) error) error {
+func (g *growing) Range(l LogInfo, from, to uint64, f func(uint64, []byte) error) error {
 	g.mu.Lock()
 	held := logs{id: g.id, entries: g.entries}
 	g.mu.Unlock()
-	return held.Range(id, from, to, f)
+	return held.Range(l, from, to, f)
 }
 
 func (g *growing) Books() []book.Log {
@@ -43,7 +43,7 @@ func (g *growing) Books() []book.Log {
 	opened := *l.Opened
 	opened.Rules = book.Rules1()
 	return []book.Log{book.LogOf(l.ID, &opened, func(from uint64, f func(uint64, []byte) error) error {
-		return g.Range(l.ID, from, l.Size, func(i uint64, raw []byte) error {
+		return g.Range(l, from, l.Size, func(i uint64, raw []byte) error {
 			g.reads++
 			return f(i, raw)
 		})

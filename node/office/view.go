@@ -23,19 +23,23 @@ import (
 // paymentsMax bounds the list of newest payments; totals count all of them.
 const paymentsMax = 500
 
-// LogInfo is one log that the office holds.
+// LogInfo is one log that the office holds, or of a log that has forked one branch: all
+// of them count. Branches keep their numbers, 0 is the first.
 type LogInfo struct {
-	ID     ledger.LogID
-	Opened *event.LogOpened
-	Size   uint64
+	ID      ledger.LogID
+	Opened  *event.LogOpened
+	Size    uint64
+	Branch  int
+	Departs uint64 // the first entry that a further branch does not share with another
 }
 
-// Ledger is the office's store. Range calls f for durable entries only, in order. Books
-// are the logs with all their branches, as the books need them.
+// Ledger is the office's store. Logs gives every branch of every log, those of one log
+// by number. Range calls f for durable entries only, in order. Books are the logs with all
+// their branches, as the books need them.
 type Ledger interface {
 	Logs() []LogInfo
 	Books() []book.Log
-	Range(id ledger.LogID, from, to uint64, f func(index uint64, entry []byte) error) error
+	Range(l LogInfo, from, to uint64, f func(index uint64, entry []byte) error) error
 	Updates() (<-chan struct{}, func())
 }
 
@@ -81,6 +85,7 @@ type Kiosk struct {
 	Heard     Heard
 	EverHeard bool
 	Connected bool
+	Forks     int    // histories of its logs beyond the first of each: a disk was restored or copied
 	Fault     string // keywords of the device faults that are open, if any
 }
 
@@ -104,16 +109,17 @@ type View struct {
 	books   *book.Keeper // owned by Run
 
 	mu       sync.Mutex
-	logs     map[ledger.LogID]*fold // guarded by mu
-	machines map[uint32]*machine    // guarded by mu
-	payments []Payment              // guarded by mu, oldest first
-	count    int                    // guarded by mu
-	total    ledger.Paise           // guarded by mu
-	open     []book.Question        // guarded by mu
-	asked    []Asked                // guarded by mu
-	askedOf  map[uint32]int         // guarded by mu: open questions by slot
-	version  uint64                 // guarded by mu
-	changed  chan struct{}          // guarded by mu: closed at the next change
+	logs     map[ledger.LogID]*fold   // guarded by mu: of the first branch of each
+	forked   map[ledger.LogID][]*fold // guarded by mu: of the further ones, in order
+	machines map[uint32]*machine      // guarded by mu
+	payments []Payment                // guarded by mu, oldest first
+	count    int                      // guarded by mu
+	total    ledger.Paise             // guarded by mu
+	open     []book.Question          // guarded by mu
+	asked    []Asked                  // guarded by mu
+	askedOf  map[uint32]int           // guarded by mu: open questions by slot
+	version  uint64                   // guarded by mu
+	changed  chan struct{}            // guarded by mu: closed at the next change
 }
 
 type machine struct {
@@ -123,15 +129,17 @@ type machine struct {
 	notes       map[ledger.Paise]int
 	payments    int
 	taken       ledger.Paise
+	forks       int
 	lastMs      uint64
 	faults      map[event.DeviceFault]bool // open ones, by device and number
 	log         ledger.LogID
 	opened      bool
 }
 
-// fold is how far one log has been read, with the notes that are still open.
+// fold is how far one branch of a log has been read, with the notes that are still open.
 type fold struct {
 	next   uint64
+	shared uint64 // entries before this one are counted with another branch
 	author event.Author
 	slot   uint32
 	ord    uint32
@@ -140,7 +148,7 @@ type fold struct {
 
 // NewView returns an empty view that does nothing until Run, which keeps the books.
 func NewView(l Ledger, n Network, books *book.Keeper, log *slog.Logger) *View {
-	return &View{ledger: l, network: n, books: books, log: log, logs: map[ledger.LogID]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
+	return &View{ledger: l, network: n, books: books, log: log, logs: map[ledger.LogID]*fold{}, forked: map[ledger.LogID][]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
 }
 
 // booksRest is how many times as long the books rest as they worked: to look into each
@@ -182,16 +190,11 @@ func (v *View) refresh() error {
 	defer v.mu.Unlock()
 	grew := false
 	for _, l := range v.ledger.Logs() {
-		f := v.logs[l.ID]
-		if f == nil {
-			m := l.Opened.Chain.Machine
-			f = &fold{author: l.Opened.Author(), slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
-			v.logs[l.ID] = f
-		}
+		f := v.fold(l)
 		if f.next >= l.Size {
 			continue
 		}
-		err := v.ledger.Range(l.ID, f.next, l.Size, func(index uint64, raw []byte) error {
+		err := v.ledger.Range(l, f.next, l.Size, func(index uint64, raw []byte) error {
 			f.next = index + 1
 			return v.entry(l.ID, f, index, raw)
 		})
@@ -213,6 +216,28 @@ func (v *View) notify() {
 	v.changed = make(chan struct{})
 }
 
+// fold is how far a branch has been read. A further one marks its machine.
+func (v *View) fold(l LogInfo) *fold {
+	if l.Branch == 0 && v.logs[l.ID] != nil {
+		return v.logs[l.ID]
+	}
+	if l.Branch > 0 && l.Branch <= len(v.forked[l.ID]) {
+		return v.forked[l.ID][l.Branch-1]
+	}
+	m := l.Opened.Chain.Machine
+	f := &fold{author: l.Opened.Author(), slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
+	if l.Branch == 0 {
+		v.logs[l.ID] = f
+		return f
+	}
+	f.shared = l.Departs
+	v.forked[l.ID] = append(v.forked[l.ID], f)
+	if m.Role == cert.RoleKiosk {
+		v.machine(m.Slot).forks++ // the books ask about it
+	}
+	return f
+}
+
 func (v *View) machine(slot uint32) *machine {
 	m := v.machines[slot]
 	if m == nil {
@@ -227,7 +252,8 @@ func (v *View) entry(id ledger.LogID, f *fold, index uint64, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("entry %d: %w", index, err)
 	}
-	if f.author.Role == cert.RoleKiosk {
+	shared := index < f.shared
+	if f.author.Role == cert.RoleKiosk && !shared {
 		m := v.machine(f.slot)
 		m.log, m.opened = id, true
 		m.entries++
@@ -250,10 +276,28 @@ func (v *View) entry(id ledger.LogID, f *fold, index uint64, raw []byte) error {
 		m.opened = m.opened || b.Chain.Machine.Role == cert.RoleKiosk
 		return nil
 	}
-	if f.author.Role == cert.RoleKiosk {
+	switch {
+	case f.author.Role != cert.RoleKiosk:
+	case shared:
+		f.follow(index, body)
+	default:
 		v.fact(f, index, e, raw, body)
 	}
 	return nil
+}
+
+// follow keeps the open notes where the entry is counted with another branch.
+func (f *fold) follow(index uint64, body event.Body) {
+	switch b := body.(type) {
+	case *event.NoteEscrowed:
+		f.escrow[index] = b.Value
+	case *event.NoteReturned:
+		delete(f.escrow, b.Note)
+	case *event.NoteStacked:
+		delete(f.escrow, b.Note)
+	case *event.NoteUnresolved:
+		delete(f.escrow, b.Note)
+	}
 }
 
 func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body event.Body) {
@@ -331,7 +375,7 @@ func (v *View) Snapshot() Snapshot {
 func (v *View) kiosk(slot uint32, m *machine) Kiosk {
 	k := Kiosk{
 		Slot: slot, Name: m.name, Place: m.place, Entries: m.entries, InBox: m.inBox, Notes: map[ledger.Paise]int{},
-		Payments: m.payments, Taken: m.taken, Questions: v.askedOf[slot], Connected: v.network.Connected(slot),
+		Payments: m.payments, Taken: m.taken, Questions: v.askedOf[slot], Forks: m.forks, Connected: v.network.Connected(slot),
 	}
 	for value, n := range m.notes {
 		k.Notes[value] = n

@@ -31,30 +31,36 @@ type (
 	}
 	// Closed reports that a connection is gone.
 	Closed struct{ Conn Conn }
-	// Grown reports that a log is now held durably up to a tip, by a commit of our
-	// own or from elsewhere than Ingest.
+	// Grown reports how far a log is held durably now, by a commit of our own or from
+	// elsewhere than Ingest: the tip of each branch, which keeps its place.
 	Grown struct {
-		Log ledger.LogID
-		Tip ledger.Tip
+		Log  ledger.LogID
+		Tips []ledger.Tip
 	}
-	// Ingested answers Ingest: the run is durable, was held already, or Err says
-	// why it is not (ledger.ErrGap, ErrFork, ErrMalformed, cert.ErrRefused; any
-	// other is the store's own trouble).
+	// Ingested answers Ingest: the run is durable, on whichever branch, or Err says
+	// why it is not (ledger.ErrGap, ErrFork, ErrMalformed, cert.ErrRefused; any other is
+	// the store's own trouble). A run of an own log is never taken: Err is nil for what
+	// this node wrote itself, ErrFork for what it did not.
 	Ingested struct {
 		Conn Conn
 		Log  ledger.LogID
-		Tip  ledger.Tip // the run's end
-		Err  error
-		// As Ingest said.
-		Bytes     int
-		Duplicate bool
+		End  ledger.Tip // the run's
+		Verdict
+		Bytes int // as Ingest said
 	}
-	// RunRead answers ReadRun.
+	// RunRead answers ReadRun, see Serve.
 	RunRead struct {
 		Conn Conn
 		Log  ledger.LogID
-		Run  ledger.Run
-		Err  error
+		Run  ledger.Run // of no entries where the peer can be sent nothing
+		// Of what the peer stated: what lies on a branch here, what does so and says
+		// nothing beside another, and what lies on none although it is no longer than the
+		// longest.
+		Known, Below, Unknown []ledger.Tip
+		Blind                 []ledger.Tip // of it what cannot be told: what would tell was dropped
+		Points                []ledger.Tip // on the branches here, where something is unknown
+		Tips                  []ledger.Tip // as in Grown
+		Err                   error        // a *PrunedError where it was dropped here
 	}
 	// ObjectRead answers ReadObject; Bytes nil means not held.
 	ObjectRead struct {
@@ -99,6 +105,13 @@ func (PutFailed) event()      {}
 func (ObjectUnwanted) event() {}
 func (Tick) event()           {}
 
+// Verdict is what became of a run.
+type Verdict struct {
+	New  bool         // some of its entries were not held before
+	Tips []ledger.Tip // of its log, as in Grown
+	Err  error
+}
+
 // Action is something to do: one of the types below.
 type Action interface{ action() }
 
@@ -113,21 +126,24 @@ type (
 		Bulk    bool
 		Frame   []byte
 	}
-	// ReadRun reads entries of a log from an index on, of about MaxBytes, that end
-	// at a kept checkpoint, and reports RunRead.
+	// ReadRun looks where points lie that a peer stated, reads entries of one of the
+	// branches that it lacks, of about MaxBytes, that end at a kept checkpoint and begin
+	// where the peer can take them, and reports RunRead.
 	ReadRun struct {
 		Conn     Conn
 		Log      ledger.LogID
-		From     uint64
+		Tips     []ledger.Tip // of branches here that the peer lacks; none: only look
+		Held     []ledger.Tip // points that the peer stated
+		Sent     []ledger.Tip // ends of runs that are under way to it
+		Whole    bool         // from entry 0 where none of these lies on a branch here
 		MaxBytes int
 	}
 	// Ingest verifies and stores a run durably and reports Ingested. Runs of one
 	// connection are taken in order; several may share one transaction.
 	Ingest struct {
-		Conn      Conn
-		Run       ledger.Run
-		Bytes     int
-		Duplicate bool // it is here already or under way from elsewhere
+		Conn  Conn
+		Run   ledger.Run
+		Bytes int
 	}
 	// ReadObject reads an object and reports ObjectRead.
 	ReadObject struct {
@@ -168,14 +184,15 @@ type (
 		Log  ledger.LogID
 		From uint64
 	}
-	// Report is for counters, logs and screens: a log left out for the session.
+	// Report is for counters, logs and screens: a log left out for the session, or
+	// OwnAhead.
 	Report struct {
 		Conn   Conn
 		Log    ledger.LogID
 		Code   wire.FaultCode
 		Theirs bool // the peer said so
-		// OwnAhead: the peer holds more of a log that we write than we do. This
-		// node was rolled back or cloned.
+		// OwnAhead: the peer holds more of a log that we write than we do, or otherwise.
+		// This node was rolled back or cloned.
 		OwnAhead bool
 	}
 )

@@ -64,7 +64,7 @@ const (
 // goroutine.
 type Exchange struct {
 	cfg     Config
-	held    map[ledger.LogID]ledger.Tip
+	held    map[ledger.LogID][]ledger.Tip // of each branch, in the store's order
 	peers   map[Conn]*peer
 	pending map[ledger.LogID]pending // runs handed to Ingest, not yet answered
 	serving map[ledger.LogID]Conn    // who brings us a log that they hold more of
@@ -87,7 +87,7 @@ type put struct {
 	bytes int
 }
 
-// peer is one connection's state. Sizes are entries.
+// peer is one connection's state.
 type peer struct {
 	conn    Conn
 	key     ed25519.PublicKey // authenticated by the connection
@@ -99,22 +99,17 @@ type peer struct {
 
 	started bool // their whole frontier is known
 	last    ledger.LogID
-	theirs  map[ledger.LogID]ledger.Tip // held by them, as they said
-	sent    map[ledger.LogID]uint64     // by us, where beyond theirs
-	lazy    map[ledger.LogID]uint64     // hushed by them: noticed up to
-	news    map[ledger.LogID]uint64     // noticed by them, not asked yet
-	left    map[ledger.LogID]bool       // left out for the session
-	asks    map[ledger.LogID]ask        // their last request for a log
-	begs    map[ledger.LogID]ask        // ours
-	gaps    map[ledger.LogID]uint64     // from where on we can serve what they lack more of
-	offers  map[ledger.LogID]uint64     // from where on they can serve what we lack more of
+	views   map[ledger.LogID]*view
+	named   int                         // logs that they have named
+	news    map[ledger.LogID]ledger.Tip // noticed by them, not asked yet
 
 	queue   [ClassRest + 1][]ledger.LogID // what may have something to send
-	queued  map[ledger.LogID]bool
-	busy    bool  // a read or a bulk write is under way
-	spend   int64 // what we may send; may go below zero by one message
-	granted int64 // what they may send; same rule
-	owed    int64 // used by them and not yet granted again
+	busy    bool                          // a read or a bulk write is under way
+	reading ReadRun                       // the last one asked for
+	stale   bool                          // they have said since that they hold less
+	spend   int64                         // what we may send; may go below zero by one message
+	granted int64                         // what they may send; same rule
+	owed    int64                         // used by them and not yet granted again
 
 	wants    []ledger.Hash        // of theirs, to be served in turn
 	lacked   map[ledger.Hash]bool // of theirs, answered with LACK
@@ -122,13 +117,8 @@ type peer struct {
 	askedNow int // objects asked of them and not answered
 }
 
-type ask struct {
-	size  uint64
-	times int
-}
-
-// New returns the exchange of a node that holds f durably. It keeps no reference
-// to f. now may be the zero time; Tick sets it.
+// New returns the exchange of a node that holds f durably, the tips of each log in the
+// store's order (see Grown). now may be the zero time; Tick sets it.
 func New(cfg Config, f ledger.Frontier, now time.Time) *Exchange {
 	if cfg.RunBytes <= 0 {
 		cfg.RunBytes = runBytes
@@ -147,16 +137,16 @@ func New(cfg Config, f ledger.Frontier, now time.Time) *Exchange {
 	}
 	x := &Exchange{
 		cfg: cfg, now: now,
-		held:    make(map[ledger.LogID]ledger.Tip),
+		held:    make(map[ledger.LogID][]ledger.Tip),
 		peers:   make(map[Conn]*peer),
 		pending: make(map[ledger.LogID]pending),
 		serving: make(map[ledger.LogID]Conn),
 		asked:   make(map[ledger.Hash]Conn),
 		putting: make(map[ledger.Hash]put),
 	}
-	for log := range f {
-		if tip, ok := f.Tip(log); ok {
-			x.held[log] = tip
+	for log, tips := range f {
+		if len(tips) > 0 {
+			x.held[log] = slices.Clone(tips)
 		}
 	}
 	return x
@@ -174,7 +164,7 @@ func (x *Exchange) Step(e Event) []Action {
 	case Closed:
 		x.closed(e.Conn)
 	case Grown:
-		x.grown(e.Log, e.Tip)
+		x.advance(e.Log, e.Tips)
 	case Ingested:
 		x.ingested(e)
 	case RunRead:

@@ -69,6 +69,18 @@ func runOf(log ledger.LogID, first, end uint64) ledger.Run {
 	return r
 }
 
+func runRead(c Conn, r ledger.Run) RunRead {
+	return RunRead{Conn: c, Log: r.Log, Run: r, Tips: []ledger.Tip{endOf(r)}}
+}
+
+// durable is the store's word for a run of the other log that it has taken.
+func durable(c Conn, end ledger.Tip, fresh bool) Ingested {
+	return Ingested{Conn: c, Log: other, End: end, Verdict: Verdict{New: fresh, Tips: []ledger.Tip{end}}, Bytes: 400}
+}
+
+// from is where a read goes on from.
+func from(r ReadRun) uint64 { return max(longest(r.Held), longest(r.Sent)) }
+
 type under struct {
 	*Exchange
 	t *testing.T
@@ -161,10 +173,10 @@ func TestDifferencesAreSentUrgentFirst(t *testing.T) {
 		from uint64
 	}{{control, 0}, {own, 0}, {other, 4}} {
 		r := one(t, "ReadRun", of[ReadRun](got))
-		if r.Log != want.log || r.From != want.from {
+		if r.Log != want.log || from(r) != want.from {
 			t.Fatalf("ReadRun = %+v, want %+v", r, want)
 		}
-		got = u.Step(RunRead{Conn: 1, Log: r.Log, Run: runOf(r.Log, r.From, ends[r.Log])})
+		got = u.Step(runRead(1, runOf(r.Log, from(r), ends[r.Log])))
 		one(t, "RUN", sent[*wire.Run](got, 1))
 		none(t, "a second piece before the first has left", of[ReadRun](got))
 		got = u.Step(Written{Conn: 1})
@@ -177,13 +189,13 @@ func TestGrowthIsPushedAndNeverEchoed(t *testing.T) {
 	u.meets(1, 1, cert.RoleKiosk, holds(own, tipAt(1, 0)))
 	u.meets(2, 2, cert.RoleKiosk, holds(own, tipAt(1, 0)))
 	got := u.hears(1, &wire.Run{Run: runOf(other, 0, 4)})
-	in := one(t, "Ingest", of[Ingest](got))
+	one(t, "Ingest", of[Ingest](got))
 	none(t, "anything said before it is durable", of[Send](got))
-	got = u.Step(Grown{Log: other, Tip: tipAt(4, 0)}) // the store's own word may come first
-	if r := one(t, "ReadRun", of[ReadRun](got)); r.Conn != 2 || r.Log != other || r.From != 0 {
+	got = u.Step(Grown{Log: other, Tips: []ledger.Tip{tipAt(4, 0)}}) // the store's own word may come first
+	if r := one(t, "ReadRun", of[ReadRun](got)); r.Conn != 2 || r.Log != other || from(r) != 0 {
 		t.Errorf("ReadRun = %+v, want for connection 2", r)
 	}
-	got = u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(4, 0), Bytes: in.Bytes})
+	got = u.Step(durable(1, tipAt(4, 0), true))
 	if have := one(t, "HAVE", sent[*wire.Have](got, 1)); !slices.Equal(have.Tips, []ledger.Tip{tipAt(4, 0)}) || have.Plea != wire.PleaNone {
 		t.Errorf("HAVE = %+v", have)
 	}
@@ -195,70 +207,11 @@ func TestGrowthIsPushedAndNeverEchoed(t *testing.T) {
 func TestStoreAhead(t *testing.T) {
 	u := newUnder(t, map[ledger.LogID]uint64{own: 2}, nil)
 	u.meets(1, 1, cert.RoleKiosk)
-	u.Step(RunRead{Conn: 1, Log: own, Run: runOf(own, 0, 6)})
+	u.Step(runRead(1, runOf(own, 0, 6)))
 	got := u.hears(1, &wire.Have{Log: own, Tips: []ledger.Tip{tipAt(6, 0)}})
 	none(t, "Report", of[Report](got))
 	if h := one(t, "Holds", of[Holds](got)); h.Size != 6 {
 		t.Errorf("Holds = %+v", h)
-	}
-}
-
-func TestOwnAhead(t *testing.T) {
-	u := newUnder(t, map[ledger.LogID]uint64{own: 2}, nil)
-	got := u.meets(1, 1, cert.RoleKiosk, holds(own, tipAt(5, 0)))
-	if r := one(t, "Report", of[Report](got)); !r.OwnAhead || r.Log != own {
-		t.Errorf("Report = %+v", r)
-	}
-	one(t, "FAULT", sent[*wire.Fault](got, 1))
-	got = u.hears(1, &wire.Run{Run: runOf(own, 2, 5)})
-	none(t, "Ingest of our own log", of[Ingest](got))
-	none(t, "a second Report", of[Report](got))
-}
-
-// TestForks: however a fork shows, that log is named and left out once, and the
-// others go on.
-func TestForks(t *testing.T) {
-	for name, show := range map[string]func(u under) []Action{
-		"equal sizes": func(u under) []Action { return u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(4, 1))) },
-		"two tips": func(u under) []Action {
-			return u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(5, 1), tipAt(6, 2)))
-		},
-		"the branch of what they hold, when read": func(u under) []Action {
-			u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(2, 1)), holds(third, tipAt(1, 0)))
-			return u.Step(RunRead{Conn: 1, Log: other, Run: runOf(other, 2, 4)})
-		},
-		"the branch of what they send": func(u under) []Action {
-			u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(6, 1)), holds(third, tipAt(1, 0)))
-			r := runOf(other, 4, 6)
-			r.Branch[0] ^= 1
-			return u.hears(1, &wire.Run{Run: r})
-		},
-		"the store's word": func(u under) []Action {
-			u.meets(1, 1, cert.RoleKiosk, holds(third, tipAt(1, 0)))
-			u.hears(1, &wire.Run{Run: runOf(other, 0, 6)})
-			return u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(6, 0), Err: fmt.Errorf("x: %w", ledger.ErrFork), Bytes: 400})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			u := newUnder(t, map[ledger.LogID]uint64{other: 4, third: 1}, nil)
-			got := show(u)
-			if r := one(t, "Report", of[Report](got)); r.Log != other || r.Code != wire.FaultFork || r.OwnAhead {
-				t.Errorf("Report = %+v", r)
-			}
-			one(t, "FAULT", sent[*wire.Fault](got, 1))
-			none(t, "BYE", sent[*wire.Bye](got, 1))
-			again := u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(4, 1)}, Plea: wire.PleaSend})
-			again = append(again, u.hears(1, &wire.Run{Run: runOf(other, 4, 6)})...)
-			again = append(again, u.Step(Grown{Log: other, Tip: tipAt(9, 0)})...)
-			none(t, "anything more about it", append(of[Report](again), []Report{}...))
-			none(t, "RUN", of[ReadRun](again))
-			none(t, "Ingest", of[Ingest](again))
-			u.Step(Written{Conn: 1})
-			got = u.Step(Grown{Log: third, Tip: tipAt(2, 0)})
-			if r := one(t, "ReadRun of another log", of[ReadRun](got)); r.Log != third {
-				t.Errorf("ReadRun = %+v", r)
-			}
-		})
 	}
 }
 
@@ -269,7 +222,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 		u := newUnder(t, nil, nil)
 		u.meets(1, 1, cert.RoleKiosk)
 		u.hears(1, &wire.Run{Run: runOf(other, 0, 6)})
-		got := u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(6, 0), Err: err, Bytes: 400})
+		got := u.Step(Ingested{Conn: 1, Log: other, End: tipAt(6, 0), Verdict: Verdict{Err: err}, Bytes: 400})
 		if f := one(t, "FAULT", sent[*wire.Fault](got, 1)); f.Code != want {
 			t.Errorf("%v: FAULT = %+v, want %s", err, f, want)
 		}
@@ -278,7 +231,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 	u := newUnder(t, nil, nil)
 	u.meets(1, 1, cert.RoleKiosk)
 	u.hears(1, &wire.Run{Run: runOf(other, 0, 6)})
-	got := u.Step(Ingested{Conn: 1, Log: other, Err: errors.New("no space"), Bytes: 400})
+	got := u.Step(Ingested{Conn: 1, Log: other, Verdict: Verdict{Err: errors.New("no space")}, Bytes: 400})
 	if b := one(t, "BYE", sent[*wire.Bye](got, 1)); b.Code != wire.ByeStorage {
 		t.Errorf("BYE = %+v", b)
 	}
@@ -290,7 +243,7 @@ func TestGap(t *testing.T) {
 	u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(9, 0)))
 	for i := range askedTimes + 3 {
 		u.hears(1, &wire.Run{Run: runOf(other, 5, 9)})
-		got := u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(9, 0), Err: ledger.ErrGap, Bytes: 400})
+		got := u.Step(Ingested{Conn: 1, Log: other, End: tipAt(9, 0), Verdict: Verdict{Err: ledger.ErrGap}, Bytes: 400})
 		switch {
 		case i < askedTimes:
 			if h := one(t, "HAVE", sent[*wire.Have](got, 1)); h.Plea != wire.PleaSend || h.Tips[0].Size != 2 {
@@ -309,10 +262,10 @@ func TestGap(t *testing.T) {
 func TestPleaRestarts(t *testing.T) {
 	u := newUnder(t, map[ledger.LogID]uint64{other: 9}, nil)
 	u.meets(1, 1, cert.RoleKiosk)
-	u.Step(RunRead{Conn: 1, Log: other, Run: runOf(other, 0, 9)})
+	u.Step(runRead(1, runOf(other, 0, 9)))
 	u.Step(Written{Conn: 1})
 	got := u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(3, 0)}, Plea: wire.PleaSend})
-	if r := one(t, "ReadRun", of[ReadRun](got)); r.From != 3 {
+	if r := one(t, "ReadRun", of[ReadRun](got)); from(r) != 3 {
 		t.Errorf("ReadRun = %+v, want from 3", r)
 	}
 	for range askedTimes {
@@ -330,18 +283,18 @@ func TestHushAndNotice(t *testing.T) {
 	u.meets(1, 1, cert.RoleKiosk, holds(own, tipAt(1, 0)), holds(other, tipAt(1, 0)))
 	u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(1, 0)}, Plea: wire.PleaHush})
 	u.hears(1, &wire.Have{Log: own, Tips: []ledger.Tip{tipAt(1, 0)}, Plea: wire.PleaHush})
-	got := u.Step(Grown{Log: other, Tip: tipAt(2, 0)})
+	got := u.Step(Grown{Log: other, Tips: []ledger.Tip{tipAt(2, 0)}})
 	if n := one(t, "NOTICE", sent[*wire.Notice](got, 1)); n.Tip != tipAt(2, 0) {
 		t.Errorf("NOTICE = %+v", n)
 	}
 	none(t, "ReadRun", of[ReadRun](got))
 	got = u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(1, 0)}, Plea: wire.PleaSend})
-	if r := one(t, "ReadRun", of[ReadRun](got)); r.From != 1 {
+	if r := one(t, "ReadRun", of[ReadRun](got)); from(r) != 1 {
 		t.Errorf("ReadRun = %+v", r)
 	}
-	u.Step(RunRead{Conn: 1, Log: other, Run: runOf(other, 1, 2)})
+	u.Step(runRead(1, runOf(other, 1, 2)))
 	u.Step(Written{Conn: 1})
-	got = u.Step(Grown{Log: own, Tip: tipAt(2, 0)})
+	got = u.Step(Grown{Log: own, Tips: []ledger.Tip{tipAt(2, 0)}})
 	one(t, "our own log is pushed all the same", of[ReadRun](got))
 
 	u = newUnder(t, map[ledger.LogID]uint64{other: 1}, nil)
@@ -363,12 +316,12 @@ func TestHushedServerIsAskedAgain(t *testing.T) {
 	u := newUnder(t, nil, func(c *Config) { c.CreditBytes = 1 << 20 })
 	u.meets(1, 1, cert.RoleKiosk, holds(other, tipAt(12, 0)))
 	u.meets(2, 2, cert.RoleKiosk, holds(other, tipAt(12, 0)))
-	for _, r := range []struct {
+	for i, r := range []struct {
 		c           Conn
 		first, last uint64
 	}{{1, 0, 4}, {2, 0, 4}, {2, 4, 8}, {1, 4, 8}} {
-		in := one(t, "Ingest", of[Ingest](u.hears(r.c, &wire.Run{Run: runOf(other, r.first, r.last)})))
-		u.Step(Ingested{Conn: r.c, Log: other, Tip: tipAt(r.last, 0), Bytes: 400, Duplicate: in.Duplicate})
+		one(t, "Ingest", of[Ingest](u.hears(r.c, &wire.Run{Run: runOf(other, r.first, r.last)})))
+		u.Step(durable(r.c, tipAt(r.last, 0), i%2 == 0))
 	}
 	got := u.hears(1, &wire.Notice{Log: other, Tip: tipAt(12, 0)})
 	got = append(got, u.hears(2, &wire.Notice{Log: other, Tip: tipAt(12, 0)})...)
@@ -383,13 +336,11 @@ func TestDuplicateIsHushed(t *testing.T) {
 	u := newUnder(t, nil, nil)
 	u.meets(1, 1, cert.RoleKiosk)
 	u.meets(2, 2, cert.RoleKiosk)
-	first := one(t, "Ingest", of[Ingest](u.hears(1, &wire.Run{Run: runOf(other, 0, 4)})))
-	second := one(t, "Ingest", of[Ingest](u.hears(2, &wire.Run{Run: runOf(other, 0, 4)})))
-	if first.Duplicate || !second.Duplicate {
-		t.Errorf("Duplicate = %t, %t, want false, true", first.Duplicate, second.Duplicate)
+	for c := range Conn(2) {
+		one(t, "Ingest", of[Ingest](u.hears(c+1, &wire.Run{Run: runOf(other, 0, 4)})))
 	}
-	u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(4, 0), Bytes: 400})
-	got := u.Step(Ingested{Conn: 2, Log: other, Tip: tipAt(4, 0), Bytes: 400, Duplicate: true})
+	u.Step(durable(1, tipAt(4, 0), true))
+	got := u.Step(durable(2, tipAt(4, 0), false))
 	if h := one(t, "HAVE", sent[*wire.Have](got, 2)); h.Plea != wire.PleaHush {
 		t.Errorf("HAVE = %+v", h)
 	}
@@ -410,7 +361,7 @@ func TestCredit(t *testing.T) {
 	u = newUnder(t, nil, nil)
 	u.meets(1, 1, cert.RoleKiosk)
 	u.hears(1, &wire.Run{Run: runOf(other, 0, 1)})
-	got = u.Step(Ingested{Conn: 1, Log: other, Tip: tipAt(1, 0), Bytes: 400})
+	got = u.Step(durable(1, tipAt(1, 0), true))
 	if c := one(t, "CREDIT", sent[*wire.Credit](got, 1)); c.Bytes != 400 {
 		t.Errorf("CREDIT = %+v", c)
 	}
@@ -422,7 +373,7 @@ func TestCredit(t *testing.T) {
 	if r := one(t, "ReadRun", of[ReadRun](u.hears(1, &wire.Credit{Bytes: 10}))); r.MaxBytes != 10 {
 		t.Errorf("ReadRun = %+v, want at most the credit", r)
 	}
-	u.Step(RunRead{Conn: 1, Log: own, Run: runOf(own, 0, 2)})
+	u.Step(runRead(1, runOf(own, 0, 2)))
 	none(t, "ReadRun with the credit used up", of[ReadRun](u.Step(Written{Conn: 1})))
 }
 
@@ -504,7 +455,7 @@ func TestStrangerHearsNothing(t *testing.T) {
 		got := u.Step(Connected{Conn: 1, Key: test.key})
 		got = append(got, u.hears(1, test.say)...)
 		got = append(got, u.hears(1, &wire.Frontier{Credit: 1000})...)
-		got = append(got, u.Step(Grown{Log: own, Tip: tipAt(4, 0)})...)
+		got = append(got, u.Step(Grown{Log: own, Tips: []ledger.Tip{tipAt(4, 0)}})...)
 		one(t, name+": BYE", sent[*wire.Bye](got, 1))
 		one(t, name+": Send", of[Send](got))
 		none(t, name+": ReadRun", of[ReadRun](got))
@@ -537,11 +488,11 @@ func TestExpiredHandsOver(t *testing.T) {
 		}
 		one(t, "CREDIT", sent[*wire.Credit](got, 1))
 		one(t, "Ingest", of[Ingest](u.hears(1, &wire.Run{Run: runOf(other, 2, 6)})))
-		got = u.Step(Grown{Log: own, Tip: tipAt(4, 0)})
+		got = u.Step(Grown{Log: own, Tips: []ledger.Tip{tipAt(4, 0)}})
 		got = append(got, u.hears(1, &wire.Have{Log: own, Plea: wire.PleaSend})...)
 		got = append(got, u.hears(1, &wire.Want{Hashes: []ledger.Hash{{1}}})...)
 		got = append(got, u.hears(1, &wire.Have{Log: third, Plea: wire.PleaHush})...)
-		got = append(got, u.Step(Grown{Log: third, Tip: tipAt(2, 0)})...)
+		got = append(got, u.Step(Grown{Log: third, Tips: []ledger.Tip{tipAt(2, 0)}})...)
 		none(t, "ReadRun", of[ReadRun](got))
 		none(t, "ReadObject", of[ReadObject](got))
 		none(t, "NOTICE", sent[*wire.Notice](got, 1))

@@ -23,27 +23,26 @@ func (e *PrunedError) Error() string {
 // versionPruned is the first version of the protocol that has PRUNED.
 const versionPruned = 2
 
-// cannotServe says to a peer from where on we can serve a log, false where err is of
-// another kind or the peer would not understand. Nothing of the log is sent to it until
-// it holds so much.
-func (x *Exchange) cannotServe(p *peer, log ledger.LogID, err error) bool {
+// cannotServe deals with a read that found its entries dropped here, false where e.Err is
+// of another kind or the peer would not understand. The peer is told from where on we
+// can serve the log, and nothing of it is sent to it until it holds so much.
+func (x *Exchange) cannotServe(p *peer, v *view, e RunRead) bool {
 	var pruned *PrunedError
-	if !errors.As(err, &pruned) || p.version < versionPruned {
+	if !errors.As(e.Err, &pruned) {
 		return false
 	}
-	if pruned.From <= p.theirs[log].Size { // they have moved on meanwhile
-		x.enqueue(p, log)
-		return true
+	switch theirs := v.theirs(); {
+	case p.stale || longest(p.reading.Held) < pruned.From && pruned.From <= theirs: // they have moved on meanwhile
+		x.enqueue(p, e.Log)
+	case pruned.From <= theirs: // they hold so much in another history: it comes first
+		v.asked = false
+	case p.version < versionPruned:
+		return false
+	default:
+		v.gap, v.sent, v.asked = pruned.From, nil, false
+		x.send(p, &wire.Pruned{Log: e.Log, From: pruned.From})
 	}
-	p.gaps[log] = pruned.From
-	delete(p.sent, log)
-	x.send(p, &wire.Pruned{Log: log, From: pruned.From})
 	return true
-}
-
-// barred reports whether what the peer lacks next of a log was dropped here.
-func (x *Exchange) barred(p *peer, log ledger.LogID) bool {
-	return p.gaps[log] > p.theirs[log].Size
 }
 
 // pruned notes that a peer has dropped what we lack of a log, and asks another one that
@@ -53,25 +52,27 @@ func (x *Exchange) pruned(p *peer, m *wire.Pruned) {
 		x.bye(p, wire.ByeMalformed, "PRUNED is of a later version")
 		return
 	}
-	if p.left[m.Log] || !x.known(p, m.Log) {
+	v := x.known(p, m.Log)
+	if v == nil || v.left {
 		return
 	}
 	delete(p.news, m.Log)
 	if x.serving[m.Log] == p.conn {
 		delete(x.serving, m.Log)
 	}
-	size := x.held[m.Log].Size
+	v.serves = false
+	size := longest(x.held[m.Log])
 	if m.From <= size { // we have moved on meanwhile
 		x.answer(p, m.Log, wire.PleaNone)
 		return
 	}
-	p.offers[m.Log] = m.From
+	v.offer = m.From
 	x.do(Gap{Conn: p.conn, Log: m.Log, From: m.From})
 	for _, q := range x.order() {
 		if _, served := x.serving[m.Log]; served {
 			return
 		}
-		if q.started && !q.left[m.Log] && q.offers[m.Log] == 0 && q.theirs[m.Log].Size > size {
+		if q.started && q.view(m.Log).theirs() > size {
 			x.beg(q, m.Log)
 		}
 	}
@@ -81,13 +82,11 @@ func (x *Exchange) pruned(p *peer, m *wire.Pruned) {
 // have sent us nothing of it since, and would not.
 func (x *Exchange) reached(log ledger.LogID, size uint64) {
 	for _, p := range x.order() {
-		from := p.offers[log]
-		if from == 0 || from > size {
+		v := p.view(log)
+		if v.offer == 0 || v.offer > size {
 			continue
 		}
-		delete(p.offers, log)
-		if !p.left[log] {
-			x.answer(p, log, wire.PleaNone)
-		}
+		v.offer = 0
+		x.answer(p, log, wire.PleaNone)
 	}
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"errors"
+	"slices"
 
 	"rasid/ledger"
 	"rasid/sync/wire"
@@ -72,41 +73,49 @@ func (x *Exchange) giveBack(p *peer, n int) {
 // run takes entries in. That they sent it proves that they say to hold it, so it
 // is never pushed back to them.
 func (x *Exchange) run(p *peer, r ledger.Run, n int) {
-	if !x.charge(p, n) || !x.known(p, r.Log) {
+	if !x.charge(p, n) {
 		return
 	}
-	ours := x.held[r.Log]
-	if p.theirs[r.Log].Size < r.End.Size {
-		p.theirs[r.Log] = ledger.Tip{Size: r.End.Size, Root: r.End.Root}
-		x.compare(p, r.Log, []ledger.Tip{p.theirs[r.Log]})
+	v := x.known(p, r.Log)
+	if v == nil {
+		return
 	}
-	if !p.left[r.Log] && r.First == ours.Size && ours.Size > 0 && [ledger.BranchBytes]byte(ours.Root[:]) != r.Branch {
-		x.fault(p, r.Log, wire.FaultFork)
-	}
-	if p.left[r.Log] { // sent before they heard
+	if v.left { // sent before they heard
 		x.giveBack(p, n)
 		return
 	}
-	if x.cfg.Own(r.Log) {
-		x.answer(p, r.Log, wire.PleaHush)
+	v.took(r)
+	x.compareOwn(p, v, r.Log)
+	if slices.Contains(x.held[r.Log], endOf(r)) && x.cfg.Own(r.Log) { // an echo
+		v.hushed, v.serves = true, false
+		x.answer(p, r.Log, wire.PleaHush, endOf(r))
 		x.giveBack(p, n)
 		return
 	}
 	waiting := x.pending[r.Log]
-	if r.End.Size > max(ours.Size, waiting.end) {
+	if r.End.Size > max(longest(x.held[r.Log]), waiting.end) && !v.hushed {
 		if _, ok := x.serving[r.Log]; !ok {
 			x.serving[r.Log] = p.conn
 		}
 	}
-	duplicate := r.End.Size <= max(ours.Size, waiting.end)
 	x.pending[r.Log] = pending{runs: waiting.runs + 1, end: max(waiting.end, r.End.Size)}
-	x.do(Ingest{Conn: p.conn, Run: r, Bytes: n, Duplicate: duplicate})
+	x.do(Ingest{Conn: p.conn, Run: r, Bytes: n})
 }
 
-func (x *Exchange) answer(p *peer, log ledger.LogID, plea wire.Plea) {
+// answer says how far we hold a log: by its tips, and where they are several in any case
+// by also.
+func (x *Exchange) answer(p *peer, log ledger.LogID, plea wire.Plea, also ...ledger.Tip) {
+	held := x.held[log]
+	if len(held) > 1 {
+		held = append(slices.Clone(held), also...)
+	}
 	m := &wire.Have{Log: log, Plea: plea}
-	if tip, ok := x.held[log]; ok {
-		m.Tips = []ledger.Tip{tip}
+	if lists := parts(held); len(lists) > 0 {
+		m.Tips = lists[0]
+	}
+	if len(held) > 1 && len(also) > 0 && !slices.Contains(m.Tips, also[0]) {
+		m.Tips[0] = also[0]
+		slices.SortFunc(m.Tips, compareTips)
 	}
 	x.send(p, m)
 }
@@ -120,21 +129,27 @@ func (x *Exchange) ingested(e Ingested) {
 		delete(x.pending, e.Log)
 	}
 	if e.Err == nil {
-		x.advance(e.Log, e.Tip)
+		x.advance(e.Log, e.Tips)
 	}
 	p := x.peers[e.Conn]
 	if p == nil {
 		return
 	}
+	v := p.view(e.Log)
+	if v.left {
+		x.giveBack(p, e.Bytes)
+		return
+	}
 	code, faulty := faultOf(e.Err)
 	switch {
-	case e.Err == nil && e.Duplicate:
-		if x.serving[e.Log] == p.conn { // hushed, it will not go on by itself
+	case e.Err == nil && !e.New && !v.lacks(x.held[e.Log]):
+		v.hushed, v.serves = true, false
+		if x.serving[e.Log] == p.conn { // it will not go on by itself
 			delete(x.serving, e.Log)
 		}
-		x.answer(p, e.Log, wire.PleaHush)
+		x.answer(p, e.Log, wire.PleaHush, e.End)
 	case e.Err == nil:
-		x.answer(p, e.Log, wire.PleaNone)
+		x.answer(p, e.Log, wire.PleaNone, e.End)
 	case errors.Is(e.Err, ledger.ErrGap):
 		x.beg(p, e.Log)
 	case faulty:
@@ -146,100 +161,93 @@ func (x *Exchange) ingested(e Ingested) {
 	x.giveBack(p, e.Bytes)
 }
 
-// beg asks for what follows our tip. The same request more than askedTimes means
+// beg asks for all that we have not stated. The same request more than askedTimes means
 // that the two ends do not understand each other about this log.
 func (x *Exchange) beg(p *peer, log ledger.LogID) {
-	if p.left[log] {
+	v := p.view(log)
+	if v.left || v.offer > 0 { // what we lack they have dropped
 		return
 	}
-	size := x.held[log].Size
-	if a := p.begs[log]; a.times > 0 && a.size == size {
-		if a.times >= askedTimes {
-			x.fault(p, log, wire.FaultRepeated)
-			return
-		}
-		p.begs[log] = ask{size: size, times: a.times + 1}
-	} else {
-		p.begs[log] = ask{size: size, times: 1}
+	if !v.begs.again(mark(x.held[log])) {
+		x.fault(p, log, wire.FaultRepeated)
+		return
 	}
+	v.hushed = false
 	x.serving[log] = p.conn
 	x.answer(p, log, wire.PleaSend)
 }
 
-func (x *Exchange) grown(log ledger.LogID, tip ledger.Tip) { x.advance(log, tip) }
-
-// advance records that a log is held further and tells everybody who lacks it.
-func (x *Exchange) advance(log ledger.LogID, tip ledger.Tip) {
-	if tip.Size <= x.held[log].Size {
+// advance records that a log is held further and tells everybody who lacks it. Each
+// branch only grows, so that what was read earlier and told later changes nothing.
+func (x *Exchange) advance(log ledger.LogID, tips []ledger.Tip) {
+	was := x.held[log]
+	newer := len(tips) > len(was)
+	for i := range min(len(was), len(tips)) {
+		if tips[i].Size < was[i].Size {
+			return
+		}
+		newer = newer || tips[i].Size > was[i].Size
+	}
+	if !newer || len(tips) < len(was) {
 		return
 	}
-	x.held[log] = tip
+	x.held[log] = slices.Clone(tips)
 	if c, ok := x.serving[log]; ok {
-		if q := x.peers[c]; q == nil || q.theirs[log].Size <= tip.Size {
+		if q := x.peers[c]; q == nil || q.view(log).theirs() <= longest(tips) {
 			delete(x.serving, log)
 		}
 	}
 	for _, p := range x.order() {
-		if !p.started {
-			continue
+		if p.started {
+			p.view(log).grew()
+			x.enqueue(p, log)
 		}
-		if theirs, ok := p.theirs[log]; ok && theirs.Size == tip.Size && theirs.Root != tip.Root {
-			x.fault(p, log, wire.FaultFork)
-		}
-		x.enqueue(p, log)
 	}
-	x.reached(log, tip.Size)
+	x.reached(log, longest(tips))
 }
 
 // have notes what they hold, and with a plea changes how they hear of the log.
 func (x *Exchange) have(p *peer, m *wire.Have) {
-	if p.left[m.Log] || !x.known(p, m.Log) {
+	v := x.known(p, m.Log)
+	if v == nil || v.left {
 		return
 	}
-	tip := longest(m.Tips)
-	if m.Plea == wire.PleaSend {
-		if a := p.asks[m.Log]; a.times >= askedTimes && a.size == tip.Size {
+	own := x.cfg.Own(m.Log)
+	for _, t := range m.Tips {
+		if own && (slices.Contains(x.held[m.Log], t) || slices.ContainsFunc(v.sent, func(l leg) bool { return l.end == t })) {
+			x.do(Holds{Conn: p.conn, Log: m.Log, Size: t.Size})
+		}
+	}
+	send := m.Plea == wire.PleaSend
+	v.state(m.Tips, len(x.held[m.Log]) <= 1, send)
+	x.compareOwn(p, v, m.Log)
+	if send {
+		if !v.asks.again(mark(v.stated())) {
 			x.fault(p, m.Log, wire.FaultRepeated)
 			return
-		} else if a.times > 0 && a.size == tip.Size {
-			p.asks[m.Log] = ask{size: tip.Size, times: a.times + 1}
-		} else {
-			p.asks[m.Log] = ask{size: tip.Size, times: 1}
 		}
-		p.theirs[m.Log] = tip
-		delete(p.sent, m.Log)
-		delete(p.lazy, m.Log)
+		v.sent, v.lazy, v.told, v.asked = nil, false, nil, true
+		p.stale = p.stale || p.reading.Log == m.Log
 	}
-	if tip.Size >= p.theirs[m.Log].Size {
-		p.theirs[m.Log] = tip
-	}
-	if p.sent[m.Log] <= p.theirs[m.Log].Size {
-		delete(p.sent, m.Log)
-	}
-	x.compare(p, m.Log, m.Tips)
-	if x.cfg.Own(m.Log) && !p.left[m.Log] {
-		x.do(Holds{Conn: p.conn, Log: m.Log, Size: tip.Size})
-	}
-	if m.Plea == wire.PleaHush && !x.cfg.Own(m.Log) {
-		if _, ok := p.lazy[m.Log]; !ok {
-			p.lazy[m.Log] = 0
-		}
+	if m.Plea == wire.PleaHush && !own {
+		v.lazy = true
 	}
 	x.enqueue(p, m.Log)
 }
 
 // notice remembers what they could send; pump asks one peer for it.
 func (x *Exchange) notice(p *peer, m *wire.Notice) {
-	if p.left[m.Log] || !x.known(p, m.Log) {
+	v := x.known(p, m.Log)
+	if v == nil || v.left {
 		return
 	}
-	if p.theirs[m.Log].Size < m.Tip.Size {
-		p.theirs[m.Log] = m.Tip
+	v.state([]ledger.Tip{m.Tip}, len(x.held[m.Log]) <= 1, false)
+	x.compareOwn(p, v, m.Log)
+	if m.Tip.Size > longest(x.held[m.Log]) {
+		p.news[m.Log] = m.Tip
+		return
 	}
-	x.compare(p, m.Log, []ledger.Tip{m.Tip})
-	if !p.left[m.Log] && m.Tip.Size > x.held[m.Log].Size {
-		p.news[m.Log] = m.Tip.Size
-	}
+	x.enqueue(p, m.Log) // it may lie on a branch that we lack
 }
 
 // askNews asks one peer at a time for each log that somebody gave notice of.
@@ -249,42 +257,18 @@ func (x *Exchange) askNews() {
 			continue
 		}
 		for _, log := range sortedLogs(p.news) {
-			if x.held[log].Size >= p.news[log] {
+			size := p.news[log].Size
+			if longest(x.held[log]) >= size {
 				delete(p.news, log)
+				x.enqueue(p, log)
 				continue
 			}
-			if _, ok := x.serving[log]; ok || x.pending[log].end >= p.news[log] {
+			if _, ok := x.serving[log]; ok || x.pending[log].end >= size {
 				continue
 			}
 			delete(p.news, log)
 			x.beg(p, log)
 		}
-	}
-}
-
-// enqueue puts a log in line for a peer that lacks some of it.
-func (x *Exchange) enqueue(p *peer, log ledger.LogID) {
-	if !p.started || p.left[log] || x.expired(p) {
-		return
-	}
-	held := x.held[log]
-	if held.Size <= max(p.theirs[log].Size, p.sent[log]) || x.barred(p, log) {
-		return
-	}
-	if told, lazy := p.lazy[log]; lazy {
-		if told < held.Size {
-			p.lazy[log] = held.Size
-			x.send(p, &wire.Notice{Log: log, Tip: held})
-		}
-		return
-	}
-	if !p.queued[log] {
-		p.queued[log] = true
-		class := min(x.cfg.Class(log), ClassRest)
-		if class == classObject {
-			class = ClassRest
-		}
-		p.queue[class] = append(p.queue[class], log)
 	}
 }
 
@@ -312,50 +296,21 @@ func (x *Exchange) next(p *peer) {
 		for len(p.queue[class]) > 0 {
 			log := p.queue[class][0]
 			p.queue[class] = p.queue[class][1:]
-			delete(p.queued, log)
-			from := max(p.theirs[log].Size, p.sent[log])
-			if _, lazy := p.lazy[log]; lazy || p.left[log] || x.held[log].Size <= from {
+			v := p.view(log)
+			v.queued = false
+			if v.left || v.barred() {
 				continue
 			}
-			p.busy = true
-			x.do(ReadRun{Conn: p.conn, Log: log, From: from, MaxBytes: int(min(int64(x.cfg.RunBytes), p.spend))})
-			return
+			tips, look := x.plan(v, log)
+			if v.lazy {
+				tips = nil
+			}
+			if len(tips) > 0 || look {
+				x.read(p, v, log, tips)
+				return
+			}
 		}
 	}
-}
-
-// runRead sends what was read, unless it turns out that they are on another branch.
-func (x *Exchange) runRead(e RunRead) {
-	p := x.peers[e.Conn]
-	if p == nil {
-		return
-	}
-	p.busy = false
-	theirs := p.theirs[e.Log]
-	switch {
-	case p.left[e.Log]:
-		return
-	case x.cannotServe(p, e.Log, e.Err):
-		return
-	case e.Err != nil || len(e.Run.Entries) == 0:
-		x.fault(p, e.Log, wire.FaultUnserved)
-		return
-	case e.Run.First != max(theirs.Size, p.sent[e.Log]): // they have moved on meanwhile
-		x.enqueue(p, e.Log)
-		return
-	case e.Run.First == theirs.Size && theirs.Size > 0 && [ledger.BranchBytes]byte(theirs.Root[:]) != e.Run.Branch:
-		x.fault(p, e.Log, wire.FaultFork)
-		return
-	}
-	// The store may be ahead of what Grown has told; what it reads is durable, and
-	// must be known before their answer to it comes.
-	x.advance(e.Log, ledger.Tip{Size: e.Run.End.Size, Root: e.Run.End.Root})
-	if x.sendBulk(p, &wire.Run{Run: e.Run}) {
-		p.sent[e.Log] = e.Run.End.Size
-		x.enqueue(p, e.Log)
-		return
-	}
-	x.fault(p, e.Log, wire.FaultUnserved)
 }
 
 func (x *Exchange) sendBulk(p *peer, m wire.Message) bool {

@@ -18,11 +18,7 @@ import (
 func (x *Exchange) connected(e Connected) {
 	p := &peer{
 		conn: e.Conn, key: e.Key, dialed: e.Dialed, since: x.now,
-		theirs: make(map[ledger.LogID]ledger.Tip), sent: make(map[ledger.LogID]uint64),
-		lazy: make(map[ledger.LogID]uint64), news: make(map[ledger.LogID]uint64),
-		left: make(map[ledger.LogID]bool), queued: make(map[ledger.LogID]bool),
-		asks: make(map[ledger.LogID]ask), begs: make(map[ledger.LogID]ask),
-		gaps: make(map[ledger.LogID]uint64), offers: make(map[ledger.LogID]uint64),
+		views: make(map[ledger.LogID]*view), news: make(map[ledger.LogID]ledger.Tip),
 		lacked: make(map[ledger.Hash]bool), lacking: make(map[ledger.Hash]time.Time),
 	}
 	x.peers[e.Conn] = p
@@ -140,24 +136,32 @@ func (x *Exchange) sendFrontier(p *peer) {
 		x.send(p, &wire.Frontier{})
 		return
 	}
-	logs := slices.SortedFunc(maps.Keys(x.held), func(a, b ledger.LogID) int { return bytes.Compare(a[:], b[:]) })
+	logs := sortedLogs(x.held)
 	if len(logs) > wire.FrontierMaxLogs {
 		logs = logs[:wire.FrontierMaxLogs]
 	}
+	var more []*wire.Have
 	for {
 		n := min(len(logs), wire.FrontierPartMaxLogs)
 		part := &wire.Frontier{More: n < len(logs)}
 		for _, log := range logs[:n] {
-			part.Logs = append(part.Logs, wire.LogTips{Log: log, Tips: []ledger.Tip{x.held[log]}})
+			lists := parts(x.held[log])
+			part.Logs = append(part.Logs, wire.LogTips{Log: log, Tips: lists[0]})
+			for _, rest := range lists[1:] {
+				more = append(more, &wire.Have{Log: log, Tips: rest})
+			}
 		}
 		logs = logs[n:]
 		if !part.More {
 			part.Credit = x.cfg.CreditBytes
 			p.granted = int64(part.Credit)
 			x.send(p, part)
-			return
+			break
 		}
 		x.send(p, part)
+	}
+	for _, m := range more {
+		x.send(p, m)
 	}
 }
 
@@ -170,20 +174,18 @@ func (x *Exchange) frontier(p *peer, m *wire.Frontier) {
 		x.bye(p, wire.ByeMalformed, "version 1 has no scope but all")
 		return
 	}
-	if len(p.theirs)+len(m.Logs) > wire.FrontierMaxLogs {
-		x.bye(p, wire.ByeLimit, "too many logs")
-		return
-	}
-	for i, l := range m.Logs {
-		if (i > 0 || len(p.theirs) > 0) && bytes.Compare(p.last[:], l.Log[:]) >= 0 {
+	for _, l := range m.Logs {
+		if p.named > 0 && bytes.Compare(p.last[:], l.Log[:]) >= 0 {
 			x.bye(p, wire.ByeMalformed, "the logs of FRONTIER do not ascend")
 			return
 		}
 		p.last = l.Log
-		p.theirs[l.Log] = longest(l.Tips)
-	}
-	for _, l := range m.Logs {
-		x.compare(p, l.Log, l.Tips)
+		v := x.known(p, l.Log)
+		if v == nil {
+			return
+		}
+		v.state(l.Tips, len(x.held[l.Log]) <= 1, false)
+		x.compareOwn(p, v, l.Log)
 	}
 	if !m.More {
 		x.start(p, m.Credit)
@@ -204,9 +206,9 @@ func (x *Exchange) start(p *peer, credit uint32) {
 
 // startExpired lets a peer hand over from where we stand.
 func (x *Exchange) startExpired(p *peer) {
-	for _, log := range sortedLogs(p.theirs) {
-		if tip, ok := x.held[log]; ok {
-			x.send(p, &wire.Have{Log: log, Tips: []ledger.Tip{tip}})
+	for _, log := range sortedLogs(p.views) {
+		for _, tips := range parts(x.held[log]) {
+			x.send(p, &wire.Have{Log: log, Tips: tips})
 		}
 	}
 	p.granted = int64(x.cfg.CreditBytes)
@@ -217,47 +219,32 @@ func sortedLogs[V any](m map[ledger.LogID]V) []ledger.LogID {
 	return slices.SortedFunc(maps.Keys(m), func(a, b ledger.LogID) int { return bytes.Compare(a[:], b[:]) })
 }
 
-func longest(tips []ledger.Tip) ledger.Tip {
-	if len(tips) == 0 {
-		return ledger.Tip{}
-	}
-	return tips[len(tips)-1]
-}
-
-// compare looks for contradictions between what they hold of a log and what we do,
-// and leaves the log out if there is one.
-func (x *Exchange) compare(p *peer, log ledger.LogID, tips []ledger.Tip) {
-	ours, theirs := x.held[log], longest(tips)
-	switch {
-	case x.cfg.Own(log) && theirs.Size > ours.Size:
-		if !p.left[log] {
-			x.do(Report{Conn: p.conn, Log: log, Code: wire.FaultFork, OwnAhead: true})
-			x.leaveOut(p, log, wire.FaultFork)
-		}
-	case len(tips) > 1 && !slices.Contains(tips, ours):
-		x.fault(p, log, wire.FaultFork)
-	case len(tips) == 1 && ours.Size == theirs.Size && ours.Root != theirs.Root:
-		x.fault(p, log, wire.FaultFork)
+// compareOwn reports a peer that holds more of our own log than we wrote. It goes on:
+// the run that proves it is the store's to judge.
+func (x *Exchange) compareOwn(p *peer, v *view, log ledger.LogID) {
+	if !v.ahead && x.cfg.Own(log) && v.theirs() > longest(x.held[log]) {
+		v.ahead = true
+		x.do(Report{Conn: p.conn, Log: log, Code: wire.FaultFork, OwnAhead: true})
 	}
 }
 
 // fault leaves a log out for the rest of the session, says so once and reports it.
 // Nothing is retried: a session that comes later begins afresh.
 func (x *Exchange) fault(p *peer, log ledger.LogID, code wire.FaultCode) {
-	if p.left[log] {
+	v := p.view(log)
+	if v.left {
 		return
 	}
-	x.do(Report{Conn: p.conn, Log: log, Code: code})
-	x.leaveOut(p, log, code)
-}
-
-func (x *Exchange) leaveOut(p *peer, log ledger.LogID, code wire.FaultCode) {
-	x.drop(p, log)
+	own := code == wire.FaultFork && x.cfg.Own(log)
+	if !own || !v.ahead {
+		x.do(Report{Conn: p.conn, Log: log, Code: code, OwnAhead: own})
+	}
+	x.drop(p, v, log)
 	x.send(p, &wire.Fault{Log: log, Code: code})
 }
 
-func (x *Exchange) drop(p *peer, log ledger.LogID) {
-	p.left[log] = true
+func (x *Exchange) drop(p *peer, v *view, log ledger.LogID) {
+	*v = view{named: v.named, queued: v.queued, left: true}
 	delete(p.news, log)
 	if x.serving[log] == p.conn {
 		delete(x.serving, log)
@@ -265,27 +252,12 @@ func (x *Exchange) drop(p *peer, log ledger.LogID) {
 }
 
 func (x *Exchange) theirFault(p *peer, m *wire.Fault) {
-	if p.left[m.Log] {
-		return
-	}
-	if !x.known(p, m.Log) {
+	v := x.known(p, m.Log)
+	if v == nil || v.left {
 		return
 	}
 	x.do(Report{Conn: p.conn, Log: m.Log, Code: m.Code, Theirs: true})
-	x.drop(p, m.Log)
-}
-
-// known bounds how many logs a peer can make us remember.
-func (x *Exchange) known(p *peer, log ledger.LogID) bool {
-	if _, ok := p.theirs[log]; ok {
-		return true
-	}
-	if len(p.theirs) >= wire.FrontierMaxLogs {
-		x.bye(p, wire.ByeLimit, "too many logs")
-		return false
-	}
-	p.theirs[log] = ledger.Tip{}
-	return true
+	x.drop(p, v, m.Log)
 }
 
 func faultOf(err error) (wire.FaultCode, bool) {

@@ -29,15 +29,16 @@ import (
 // Store is what sync needs of the ledger's store. Methods may be called
 // concurrently, and also while a Grown is under way elsewhere.
 type Store interface {
-	// Frontier says what is held durably.
+	// Frontier says what is held durably: the tip of each branch of each log, always in
+	// the same order.
 	Frontier() ledger.Frontier
-	// ReadRun reads durable entries from an index on, of about maxBytes, that end
-	// at a kept checkpoint.
-	ReadRun(log ledger.LogID, from uint64, maxBytes int) (ledger.Run, error)
-	// Ingest verifies and stores runs; what it returned for is durable. The slice
-	// has one error for each run (ledger.ErrGap, ErrFork, ErrMalformed,
-	// cert.ErrRefused); the other error means that the store cannot store.
-	Ingest(ctx context.Context, runs []ledger.Run) ([]error, error)
+	// ReadRun answers the exchange by exchange.Serve from the branches that are held
+	// durably.
+	ReadRun(q exchange.ReadRun) exchange.RunRead
+	// Ingest verifies and stores runs; what it returned for is durable. The slice has one
+	// verdict for each run, see exchange.Ingested; the error means that the store cannot
+	// store.
+	Ingest(ctx context.Context, runs []ledger.Run) ([]exchange.Verdict, error)
 	// Updates returns a channel that gets a token after durable growth, from
 	// whatever cause, and a function that ends that.
 	Updates() (<-chan struct{}, func())
@@ -47,7 +48,7 @@ type Store interface {
 // taken, and the same is asked again later.
 var ErrNoRoom = errors.New("there is no room on the disk")
 
-// PrunedError is returned by ReadRun for entries that were dropped.
+// PrunedError is what a branch says of entries that were dropped.
 type PrunedError = exchange.PrunedError
 
 // ErrUnwanted is returned by AcceptObject for an object that is wanted no more: an
@@ -430,7 +431,7 @@ func (h *Host) heard(i ingested) {
 	}
 	d, ok := h.cfg.Describe(i.Log)
 	h.status.heard(i.Log, Heard{
-		At: h.cfg.Now(), Size: i.Tip.Size, Slot: i.from.slot,
+		At: h.cfg.Now(), Size: i.End.Size, Slot: i.from.slot,
 		Direct: ok && slices.Equal(d.Machine[:], i.from.key),
 	})
 }

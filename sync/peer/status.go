@@ -43,7 +43,7 @@ type Counters struct {
 	ObjectsOut        uint64
 	StrangersRefused  uint64
 	Malformed         uint64 // connections ended for bad or too many bytes
-	Forks             uint64 // logs left out because two histories were seen
+	Forks             uint64 // logs left out because a history cannot be held beside others
 	OwnAhead          uint64 // a peer held more of our log than we do
 	LogsLeftOut       uint64 // for another reason
 	HandshakesFailed  uint64 // inbound

@@ -15,19 +15,23 @@ import (
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/store"
+	"rasid/sync/exchange"
 	"rasid/sync/simnet"
 )
 
 // onDisk fits a real store to what a Host needs.
 type onDisk struct{ *store.Store }
 
-func (s onDisk) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
+func (s onDisk) Ingest(ctx context.Context, runs []ledger.Run) ([]exchange.Verdict, error) {
 	results, err := s.Store.Ingest(ctx, runs)
-	errs := make([]error, len(results))
+	out := make([]exchange.Verdict, len(results))
 	for i, r := range results {
-		errs[i] = r.Err
+		out[i] = exchange.Verdict{New: r.Added > 0, Tips: s.Frontier()[runs[i].Log], Err: r.Err}
+		if r.Held || errors.Is(r.Err, store.ErrOwnLog) {
+			out[i].Err = nil
+		}
 	}
-	return errs, noRoom(err)
+	return out, noRoom(err)
 }
 
 func noRoom(err error) error {
@@ -36,6 +40,18 @@ func noRoom(err error) error {
 	}
 	return err
 }
+
+func (s onDisk) ReadRun(q exchange.ReadRun) exchange.RunRead {
+	var branches []exchange.Branch
+	for _, b := range s.Branches(q.Log) {
+		branches = append(branches, onBranch{b})
+	}
+	return exchange.Serve(branches, q)
+}
+
+type onBranch struct{ store.Branch }
+
+func (b onBranch) Tip() ledger.Tip { return ledger.Tip{Size: b.End().Size, Root: b.End().Root} }
 
 func (s onDisk) describe(log ledger.LogID) (Description, bool) {
 	info, ok := s.Log(log)
@@ -58,6 +74,8 @@ type diskNode struct {
 	halt    func()
 	free    atomic.Uint64                        // on its disk
 	after   func(time.Duration) <-chan time.Time // nil: time.After
+	ended   <-chan struct{}                      // the store, by itself or not
+	inDoubt bool                                 // the store must end because its own log is in doubt
 }
 
 func newDiskNode(t *testing.T, f *simnet.Fleet, m simnet.Machine, addresses ...string) *diskNode {
@@ -92,12 +110,20 @@ func (n *diskNode) start(addresses ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var errs [2]error
-	wg.Go(func() { errs[0] = s.Run(ctx) })
+	ended := make(chan struct{})
+	n.ended = ended
+	wg.Go(func() {
+		errs[0] = s.Run(ctx)
+		close(ended)
+	})
 	wg.Go(func() { errs[1] = n.host.Run(ctx) })
 	n.halt = sync.OnceFunc(func() {
 		stop()
 		wg.Wait()
-		if err := errors.Join(errs[0], errs[1], s.Close()); err != nil {
+		if n.inDoubt && errors.Is(errs[0], store.ErrInDoubt) {
+			errs[0], n.inDoubt = nil, false
+		}
+		if err := errors.Join(errs[0], errs[1], s.Close()); err != nil || n.inDoubt {
 			n.t.Error(err)
 		}
 	})

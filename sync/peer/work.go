@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,25 +45,19 @@ func (m *mailbox[T]) take() []T {
 
 // watch reports growth that did not come through sync, and what objects are missing.
 func (h *Host) watch(ctx context.Context, updates <-chan struct{}, held ledger.Frontier) {
-	known := make(map[ledger.LogID]uint64)
-	for log := range held {
-		tip, _ := held.Tip(log)
-		known[log] = tip.Size
-	}
+	known := maps.Clone(held)
 	for h.tellMissing(ctx) {
 		select {
 		case <-updates:
 		case <-ctx.Done():
 			return
 		}
-		f := h.cfg.Store.Frontier()
-		for log := range f {
-			tip, _ := f.Tip(log)
-			if tip.Size <= known[log] {
+		for log, tips := range h.cfg.Store.Frontier() {
+			if slices.Equal(tips, known[log]) {
 				continue
 			}
-			known[log] = tip.Size
-			if !h.tell(ctx, exchange.Grown{Log: log, Tip: tip}) {
+			known[log] = tips
+			if !h.tell(ctx, exchange.Grown{Log: log, Tips: tips}) {
 				return
 			}
 		}
@@ -100,11 +96,11 @@ func (h *Host) read(a exchange.Action) exchange.Event {
 		return exchange.ObjectRead{Conn: o.Conn, Hash: o.Hash, Bytes: b}
 	}
 	r := a.(exchange.ReadRun)
-	run, err := h.cfg.Store.ReadRun(r.Log, r.From, r.MaxBytes)
-	if pruned := (*PrunedError)(nil); err != nil && !errors.As(err, &pruned) {
-		h.cfg.Log.Warn("couldn't read a log for a peer", "log", r.Log.String(), "from", r.From, "error", err.Error())
+	e := h.cfg.Store.ReadRun(r)
+	if pruned := (*PrunedError)(nil); e.Err != nil && !errors.As(e.Err, &pruned) {
+		h.cfg.Log.Warn("couldn't read a log for a peer", "log", r.Log.String(), "error", e.Err.Error())
 	}
-	return exchange.RunRead{Conn: r.Conn, Log: r.Log, Run: run, Err: err}
+	return e
 }
 
 // writeJob is a run or an object to store.
@@ -141,12 +137,12 @@ func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
 	for i, j := range batch {
 		runs[i] = j.ingest.Run
 	}
-	errs, err := h.cfg.Store.Ingest(ctx, runs)
+	verdicts, err := h.cfg.Store.Ingest(ctx, runs)
 	for waits := 0; errors.Is(err, ErrNoRoom) && h.awaitRoom(ctx, waits, err); waits++ {
-		errs, err = h.cfg.Store.Ingest(ctx, runs)
+		verdicts, err = h.cfg.Store.Ingest(ctx, runs)
 	}
-	if err == nil && len(errs) != len(runs) {
-		err = fmt.Errorf("the store answered %d runs with %d results", len(runs), len(errs))
+	if err == nil && len(verdicts) != len(runs) {
+		err = fmt.Errorf("the store answered %d runs with %d results", len(runs), len(verdicts))
 	}
 	if err != nil && ctx.Err() == nil {
 		h.cfg.Log.Error("couldn't store what peers sent", "error", err.Error())
@@ -154,14 +150,13 @@ func (h *Host) ingest(ctx context.Context, batch []writeJob) ingestedBatch {
 	done := make(ingestedBatch, len(batch))
 	for i, j := range batch {
 		r := j.ingest.Run
-		done[i] = ingested{from: j.from, Ingested: exchange.Ingested{
-			Conn: j.ingest.Conn, Log: r.Log, Tip: ledger.Tip{Size: r.End.Size, Root: r.End.Root},
-			Err: err, Bytes: j.ingest.Bytes, Duplicate: j.ingest.Duplicate,
-		}}
-		if err == nil && errs[i] != nil {
-			done[i].Err = errs[i]
-			h.cfg.Log.Warn("a peer's run was refused", "log", r.Log.String(), "first", r.First, "error", errs[i].Error())
+		e := exchange.Ingested{Conn: j.ingest.Conn, Log: r.Log, End: ledger.Tip{Size: r.End.Size, Root: r.End.Root}, Bytes: j.ingest.Bytes}
+		if err != nil {
+			e.Err = err
+		} else if e.Verdict = verdicts[i]; e.Err != nil {
+			h.cfg.Log.Warn("a peer's run was refused", "log", r.Log.String(), "first", r.First, "error", e.Err.Error())
 		}
+		done[i] = ingested{from: j.from, Ingested: e}
 	}
 	return done
 }

@@ -46,6 +46,7 @@ type World struct {
 // Stats counts what went over the network.
 type Stats struct {
 	Erased                          int // objects that a history erased, as its test counts them
+	Renewed                         int // incarnations begun because the own log was seen forked
 	Bytes, Messages                 int
 	Runs, RunBytes                  int
 	RunsHeldAlready                 int
@@ -61,11 +62,12 @@ type Node struct {
 	// Faults are the logs that this node left out, with the code, over all sessions.
 	Faults map[ledger.LogID]wire.FaultCode
 
-	index int
-	up    bool
-	life  int // counts starts: what an earlier life asked for comes to nothing
-	ex    *exchange.Exchange
-	ends  map[exchange.Conn]*end
+	index  int
+	up     bool
+	life   int // counts starts: what an earlier life asked for comes to nothing
+	ex     *exchange.Exchange
+	stored time.Time // when the last run that came will be stored
+	ends   map[exchange.Conn]*end
 }
 
 type conn struct {
@@ -139,10 +141,46 @@ func (w *World) Add(m Machine) (*Node, error) {
 	return n, nil
 }
 
-// Start starts a node that is down; it knows what its store holds.
+// Disk is a copy of all that a machine keeps: its store, and the keys of its incarnation.
+type Disk struct {
+	machine Machine
+	store   *Store
+}
+
+// Copy copies a node's disk as it is now.
+func (n *Node) Copy() Disk { return Disk{n.Machine, n.Store.Copy()} }
+
+// Clone starts a second node from a copy of a disk. Both go on with the same keys.
+func (w *World) Clone(d Disk) *Node {
+	c := &Node{index: len(w.Nodes), Faults: make(map[ledger.LogID]wire.FaultCode)}
+	w.Nodes = append(w.Nodes, c)
+	w.Restore(c, d)
+	w.Start(c)
+	return c
+}
+
+// Restore crashes a node and gives it a copy of a disk.
+func (w *World) Restore(n *Node, d Disk) {
+	w.Crash(n)
+	n.Machine, n.Store = d.machine, d.store.Copy()
+}
+
+// Start starts a node that is down; it knows what its store holds. One that has seen its
+// own log forked begins the next incarnation first (LEDGER.md §12.7).
 func (w *World) Start(n *Node) {
 	if n.up {
 		return
+	}
+	if n.Store.Forked() {
+		w.Stats.Renewed++
+		m, err := n.Machine.Renew(fmt.Sprintf("renewed %d", w.Stats.Renewed), n.Store.Last())
+		if err == nil {
+			err = n.Store.Renew(m)
+		}
+		if err != nil {
+			panic(fmt.Sprintf("broken invariant: a machine cannot begin its next incarnation: %v", err))
+		}
+		n.Machine = m
 	}
 	cfg := w.cfg.Exchange
 	cfg.Fleet, cfg.Machine = w.Fleet.Public, n.Machine.Key.Public().(ed25519.PublicKey)
@@ -285,7 +323,7 @@ func (w *World) Run(limit time.Duration, done func() bool) bool {
 		if done() {
 			return true
 		}
-		if w.queue[0].at.After(until) {
+		if len(w.queue) == 0 || w.queue[0].at.After(until) {
 			w.now = until
 			return false
 		}
@@ -295,14 +333,30 @@ func (w *World) Run(limit time.Duration, done func() bool) bool {
 	}
 }
 
-// Commit appends an entry to the node's own log.
-func (w *World) Commit(n *Node, entry []byte) error {
-	tip, err := n.Store.Commit(n.Machine, entry)
+// Commit appends entries to the node's own log.
+func (w *World) Commit(n *Node, entries ...[]byte) error {
+	tips, err := n.Store.Commit(n.Machine, entries...)
 	if err != nil || !n.up {
 		return err
 	}
-	w.step(n, exchange.Grown{Log: n.Machine.ID(), Tip: tip})
+	w.step(n, exchange.Grown{Log: n.Machine.ID(), Tips: tips})
 	w.step(n, exchange.Missing{Hashes: n.Store.MissingObjects()})
+	return nil
+}
+
+// Bring gives the node runs of others' logs by another way than the network, as a stick
+// does.
+func (w *World) Bring(n *Node, runs ...ledger.Run) error {
+	verdicts, err := n.Store.Ingest(context.Background(), runs)
+	if err != nil || !n.up {
+		return err
+	}
+	for i, v := range verdicts {
+		if v.Err != nil {
+			return v.Err
+		}
+		w.step(n, exchange.Grown{Log: runs[i].Log, Tips: v.Tips})
+	}
 	return nil
 }
 
@@ -338,8 +392,7 @@ func (w *World) act(n *Node, a exchange.Action) {
 			w.send(e, a)
 		}
 	case exchange.ReadRun:
-		r, err := n.Store.ReadRun(a.Log, a.From, a.MaxBytes)
-		w.later(n, w.chance(10*time.Millisecond), exchange.RunRead{Conn: a.Conn, Log: a.Log, Run: r, Err: err})
+		w.later(n, w.chance(10*time.Millisecond), n.Store.ReadRun(a))
 	case exchange.ReadObject:
 		b, _ := n.Store.Object(a.Hash)
 		w.later(n, w.chance(10*time.Millisecond), exchange.ObjectRead{Conn: a.Conn, Hash: a.Hash, Bytes: b})
@@ -364,20 +417,26 @@ func (w *World) act(n *Node, a exchange.Action) {
 // it crashes first.
 func (w *World) ingest(n *Node, a exchange.Ingest) {
 	life := n.life
-	if a.Duplicate {
-		w.Stats.RunsHeldAlready++
+	if n.stored = n.stored.Add(w.chance(20 * time.Millisecond)); n.stored.Before(w.now) { // in order
+		n.stored = w.now.Add(w.chance(20 * time.Millisecond))
 	}
-	w.after(w.chance(20*time.Millisecond), func() {
+	w.after(n.stored.Sub(w.now), func() {
 		if !n.up || n.life != life {
 			return
 		}
-		errs, err := n.Store.Ingest(context.Background(), []ledger.Run{a.Run})
-		if err == nil {
-			err = errs[0]
+		e := exchange.Ingested{Conn: a.Conn, Log: a.Run.Log, End: ledger.Tip{Size: a.Run.End.Size, Root: a.Run.End.Root}, Bytes: a.Bytes}
+		if verdicts, err := n.Store.Ingest(context.Background(), []ledger.Run{a.Run}); err != nil {
+			e.Err = err
+		} else if e.Verdict = verdicts[0]; e.Err == nil && !e.New {
+			w.Stats.RunsHeldAlready++
 		}
-		tip := ledger.Tip{Size: a.Run.End.Size, Root: a.Run.End.Root}
+		if n.Store.Forked() { // its process ends before it signs anything more
+			w.Crash(n)
+			w.after(time.Second+w.chance(10*time.Second), func() { w.Start(n) })
+			return
+		}
 		d := w.chance(20 * time.Millisecond)
-		w.later(n, d, exchange.Ingested{Conn: a.Conn, Log: a.Run.Log, Tip: tip, Err: err, Bytes: a.Bytes, Duplicate: a.Duplicate})
+		w.later(n, d, e)
 		w.after(d, func() {
 			if n.up && n.life == life {
 				w.step(n, exchange.Missing{Hashes: n.Store.MissingObjects()})
@@ -466,22 +525,9 @@ func (w *World) send(e *end, a exchange.Send) {
 
 // Equal reports whether all nodes hold the same frontier and lack no object.
 func (w *World) Equal() bool {
-	first := w.Nodes[0].Store.Frontier()
+	digest := w.Nodes[0].Store.Frontier().Digest()
 	for _, n := range w.Nodes {
-		if len(n.Store.MissingObjects()) > 0 || !SameFrontier(first, n.Store.Frontier()) {
-			return false
-		}
-	}
-	return true
-}
-
-// SameFrontier reports whether two frontiers are the same.
-func SameFrontier(a, b ledger.Frontier) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for log, tips := range a {
-		if !slices.Equal(tips, b[log]) {
+		if len(n.Store.MissingObjects()) > 0 || n.Store.Frontier().Digest() != digest {
 			return false
 		}
 	}

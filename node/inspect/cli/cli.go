@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rasid/ledger"
 	"rasid/ledger/store"
 	"rasid/node/fleet"
 	"rasid/node/inspect"
@@ -30,13 +31,27 @@ type held struct{ *store.Store }
 func (h held) Logs() []inspect.Log {
 	var out []inspect.Log
 	for _, l := range h.Store.Logs() {
-		log := inspect.Log{ID: l.ID, Key: l.Key, Opened: l.Opened, End: l.End, Own: l.Own}
-		if l.From > 0 {
-			log.PrunedFrom, log.PrunedTo = store.AlwaysHeld, l.From
+		for n, b := range h.Branches(l.ID) {
+			log := inspect.Log{ID: l.ID, Key: l.Key, Opened: b.Opened(), End: b.End(), Own: l.Own, Branch: n, Departs: b.Departs()}
+			if from := b.From(); from > 0 {
+				log.PrunedFrom, log.PrunedTo = store.AlwaysHeld, from
+			}
+			out = append(out, log)
 		}
-		out = append(out, log)
 	}
 	return out
+}
+
+func (h held) Range(l inspect.Log, from, to uint64, f func(index uint64, entry []byte) error) error {
+	return h.Branches(l.ID)[l.Branch].Range(from, to, f)
+}
+
+func (h held) Covering(l inspect.Log, index uint64) (ledger.Checkpoint, error) {
+	return h.Branches(l.ID)[l.Branch].Covering(index)
+}
+
+func (h held) Edge(l inspect.Log, size uint64) (ledger.Edge, error) {
+	return h.Branches(l.ID)[l.Branch].Edge(size)
 }
 
 func (h held) Forks() int          { return len(h.Store.Forks()) }

@@ -95,9 +95,9 @@ type model struct {
 }
 
 type kioskRow struct {
-	Name, Place, InBox, Entries, Heard, Way, Fault, State string
-	Notes                                                 []noteBar
-	Questions                                             int
+	Name, Place, InBox, Entries, Heard, Way, Fault, Forked, State string
+	Notes                                                         []noteBar
+	Questions                                                     int
 }
 
 type noteBar struct {
@@ -176,6 +176,9 @@ func (p *Page) kiosk(l lang.Lang, now time.Time, k office.Kiosk, names map[uint3
 	}
 	if k.Connected {
 		row.State = "connected"
+	}
+	if k.Forks > 0 {
+		row.Forked = lang.T(l, "office.kiosks.forked", "n", 1+k.Forks)
 	}
 	var values []ledger.Paise
 	for v := range k.Notes {

@@ -8,38 +8,71 @@ import (
 
 	"rasid/ledger"
 	"rasid/ledger/store"
+	"rasid/sync/exchange"
 	"rasid/sync/peer"
 )
 
 // Store is a store as a Host sees it.
 type Store struct{ *store.Store }
 
-// Ingest makes runs durable and says of each why it was refused, nil if it was not;
-// peer.ErrNoRoom on a full disk.
-func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]error, error) {
+// Ingest makes runs durable and says what became of each; peer.ErrNoRoom on a full disk.
+func (s Store) Ingest(ctx context.Context, runs []ledger.Run) ([]exchange.Verdict, error) {
 	results, err := s.Store.Ingest(ctx, runs)
-	errs := make([]error, len(results))
+	out := make([]exchange.Verdict, len(results))
 	for i, r := range results {
-		if errs[i] = r.Err; errors.Is(r.Err, store.ErrPruned) {
-			errs[i] = nil // it ends before what is held, and nobody here can say more
+		out[i] = exchange.Verdict{New: r.Added > 0, Tips: tips(s.Branches(runs[i].Log)), Err: r.Err}
+		// Held on another branch, or an echo, or it ends before what is held and nobody
+		// here can say more.
+		if r.Held || errors.Is(r.Err, store.ErrOwnLog) || errors.Is(r.Err, store.ErrPruned) {
+			out[i].Err = nil
 		}
 	}
-	return errs, room(err)
-}
-
-// ReadRun is the store's, with peer.PrunedError for entries that were dropped.
-func (s Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run, error) {
-	run, err := s.Store.ReadRun(id, from, maxBytes)
-	if errors.Is(err, store.ErrPruned) {
-		info, _ := s.Log(id)
-		err = &peer.PrunedError{Log: id, From: info.From}
-	}
-	return run, err
+	return out, room(err)
 }
 
 func room(err error) error {
 	if errors.Is(err, store.ErrNoRoom) {
 		return fmt.Errorf("%w: %w", peer.ErrNoRoom, err)
+	}
+	return err
+}
+
+func tips(branches []store.Branch) (out []ledger.Tip) {
+	for _, b := range branches {
+		out = append(out, branch{b}.Tip())
+	}
+	return out
+}
+
+// ReadRun reads what a peer lacks.
+func (s Store) ReadRun(q exchange.ReadRun) exchange.RunRead {
+	var branches []exchange.Branch
+	for _, b := range s.Branches(q.Log) {
+		branches = append(branches, branch{b})
+	}
+	return exchange.Serve(branches, q)
+}
+
+// branch is a branch as the exchange reads it.
+type branch struct{ store.Branch }
+
+func (b branch) Tip() ledger.Tip { return ledger.Tip{Size: b.End().Size, Root: b.End().Root} }
+
+// Root is the store's, with *peer.PrunedError where what tells it was dropped.
+func (b branch) Root(size uint64) (ledger.Hash, error) {
+	root, err := b.Branch.Root(size)
+	return root, b.pruned(err)
+}
+
+// ReadRun is the store's, with *peer.PrunedError for entries that were dropped.
+func (b branch) ReadRun(from uint64, maxBytes int) (ledger.Run, error) {
+	run, err := b.Branch.ReadRun(from, maxBytes)
+	return run, b.pruned(err)
+}
+
+func (b branch) pruned(err error) error {
+	if errors.Is(err, store.ErrPruned) {
+		return &peer.PrunedError{Log: b.Log(), From: b.From()}
 	}
 	return err
 }
@@ -51,16 +84,6 @@ func (s Store) AcceptObject(ctx context.Context, b []byte) (ledger.Hash, error) 
 		err = fmt.Errorf("%w: %w", peer.ErrUnwanted, err)
 	}
 	return h, room(err)
-}
-
-// Frontier says how far each log is held on the branch that ReadRun reads. A Host
-// knows one tip of a log: a fork it reports and leaves out.
-func (s Store) Frontier() ledger.Frontier {
-	f := s.Store.Frontier()
-	for log, tips := range f {
-		f[log] = tips[:1]
-	}
-	return f
 }
 
 // Describe tells whose log it is.

@@ -11,6 +11,7 @@ import (
 	"rasid/ledger/event"
 	"rasid/ledger/store"
 	"rasid/ledger/storetest"
+	"rasid/sync/exchange"
 	"rasid/sync/peer"
 	"rasid/sync/peer/ondisk"
 )
@@ -22,8 +23,8 @@ func try(t *testing.T, errs ...error) {
 	}
 }
 
-// write writes runs of 20 entries.
-func write(t *testing.T, a *storetest.Author, runs int) {
+// writeRuns writes runs of 20 entries.
+func writeRuns(t *testing.T, a *storetest.Author, runs int) {
 	t.Helper()
 	for i := range uint64(runs) {
 		var entries []ledger.Entry
@@ -34,6 +35,15 @@ func write(t *testing.T, a *storetest.Author, runs int) {
 		}
 		_, err := a.Write(entries...)
 		try(t, err)
+	}
+}
+
+func taken(t *testing.T, d ondisk.Store, runs []ledger.Run) {
+	t.Helper()
+	verdicts, err := d.Ingest(t.Context(), runs)
+	try(t, err)
+	for _, v := range verdicts {
+		try(t, v.Err)
 	}
 }
 
@@ -52,7 +62,7 @@ func TestPruned(t *testing.T) {
 	try(t, err)
 	office, err := storetest.NewAuthor(cell)
 	try(t, err)
-	write(t, author, 60)
+	writeRuns(t, author, 60)
 	end := author.Log.End
 	for _, at := range []time.Duration{1000, 1400} {
 		e, err := storetest.Acknowledge(uint64((at * 24 * time.Hour).Milliseconds()), event.Held{Log: author.ID(), Size: end.Size, Root: end.Root})
@@ -63,18 +73,22 @@ func TestPruned(t *testing.T) {
 	s, err := store.Open(store.Config{Dir: t.TempDir(), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey), PruneAge: 400 * 24 * time.Hour})
 	try(t, err)
 	d := ondisk.Store{Store: s}
-	errs, err := d.Ingest(t.Context(), append(author.Runs, office.Runs...))
-	try(t, append(errs, err)...)
+	taken(t, d, append(author.Runs, office.Runs...))
 	for range 10 {
 		try(t, s.Tend())
 	}
-	_, err = d.ReadRun(author.ID(), 0, 1000)
-	if pruned := (*peer.PrunedError)(nil); !errors.As(err, &pruned) || *pruned != (peer.PrunedError{Log: author.ID(), From: 1024}) {
-		t.Errorf("%v", err)
+	tip := ledger.Tip{Size: end.Size, Root: end.Root}
+	read := d.ReadRun(exchange.ReadRun{Log: author.ID(), Tips: []ledger.Tip{tip}, Whole: true, MaxBytes: 1000})
+	if pruned := (*peer.PrunedError)(nil); !errors.As(read.Err, &pruned) || *pruned != (peer.PrunedError{Log: author.ID(), From: 1024}) {
+		t.Errorf("%v", read.Err)
 	}
-	run, err := d.ReadRun(author.ID(), 1024, 1<<20)
-	if err != nil || run.End != end {
-		t.Errorf("%d, %v", run.End.Size, err)
+	root, err := s.Root(author.ID(), 1024)
+	try(t, err)
+	// One point lies where no root is kept, the other one where a run may begin.
+	held := []ledger.Tip{{Size: 599, Root: ledger.Hash{1}}, {Size: 1024, Root: root}}
+	read = d.ReadRun(exchange.ReadRun{Log: author.ID(), Tips: []ledger.Tip{tip}, Held: held, MaxBytes: 1 << 20})
+	if read.Err != nil || read.Run.End != end || len(read.Blind) != 1 || read.Blind[0] != held[0] {
+		t.Errorf("to %d, %v blind, %v", read.Run.End.Size, read.Blind, read.Err)
 	}
 	results, err := s.Ingest(t.Context(), author.Runs)
 	try(t, err)
@@ -84,8 +98,7 @@ func TestPruned(t *testing.T) {
 			untold++
 		}
 	}
-	errs, err = d.Ingest(t.Context(), author.Runs)
-	try(t, append(errs, err)...)
+	taken(t, d, author.Runs)
 	if untold == 0 {
 		t.Error("every repeat could be told: the test needs some that cannot")
 	}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileSystem names the file system that dir lies on, as far as it decides what a sync
+// costs.
+func fileSystem(dir string) (string, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil {
+		return "", fmt.Errorf("couldn't look at %s: %w", dir, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("couldn't read what is mounted: %w", err)
+	}
+	device := fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev))
+	for line := range strings.Lines(string(mounts)) {
+		before, after, _ := strings.Cut(line, " - ")
+		place, kind := strings.Fields(before), strings.Fields(after)
+		if len(place) < 3 || len(kind) < 2 || place[2] != device {
+			continue
+		}
+		if kind[0] != "ext4" {
+			return kind[0], nil
+		}
+		link, err := os.Readlink("/sys/dev/block/" + device)
+		if err != nil {
+			return "", fmt.Errorf("couldn't find the device of %s: %w", dir, err)
+		}
+		journals, err := filepath.Glob("/proc/fs/jbd2/" + filepath.Base(link) + "-*")
+		if err == nil && len(journals) == 0 {
+			return ext4Bare, nil
+		}
+		return ext4, err
+	}
+	return "unknown", nil
+}
+
+const (
+	ext4     = "ext4"
+	ext4Bare = "ext4 without a journal"
+)
+
+const benchImageBytes = 1 << 30 // holes take none
+
+// onJournal has measure work in a folder on an ext4 as mkfs.ext4 makes it, from an
+// image in dir: there a file that grows costs an entry of the file system's journal at
+// each sync, as on any machine in the field. It needs root, a loop device, and
+// mkfs.ext4, mount and umount.
+func onJournal(ctx context.Context, dir string, measure func(dir string) error) (err error) {
+	image, mnt := filepath.Join(dir, "image"), filepath.Join(dir, "mounted")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Truncate(image, benchImageBytes), os.Mkdir(mnt, 0o700)); err != nil {
+		return err
+	}
+	run := func(ctx context.Context, name string, args ...string) error {
+		if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", name, err, out)
+		}
+		return nil
+	}
+	if err := run(ctx, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image); err != nil {
+		return err
+	}
+	if err := run(ctx, "mount", "-o", "loop", image, mnt); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, run(context.WithoutCancel(ctx), "umount", mnt), os.Remove(image)) }()
+	return measure(mnt)
+}

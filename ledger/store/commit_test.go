@@ -1,0 +1,297 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"rasid/ledger"
+	"rasid/ledger/cert"
+	"rasid/ledger/event"
+	"rasid/ledger/journal"
+	"rasid/ledger/store"
+	"rasid/ledger/storetest"
+)
+
+// ownWorld is a store that commits to one log.
+type ownWorld struct {
+	*store.Store
+	cfg    store.Config
+	me     storetest.Machine
+	writer *store.Writer
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+func newOwnWorld(t *testing.T, cfg store.Config) *ownWorld {
+	t.Helper()
+	fleet, err := storetest.NewFleet("own")
+	do(t, err)
+	me, err := fleet.Machine(cert.RoleKiosk, 1)
+	do(t, err)
+	cfg.Dir, cfg.Fleet, cfg.Machine = t.TempDir(), fleet.Public, me.Key.Public().(ed25519.PublicKey)
+	w := &ownWorld{cfg: cfg, me: me}
+	w.start(t)
+	return w
+}
+
+func (w *ownWorld) start(t *testing.T) {
+	t.Helper()
+	var err error
+	w.Store, err = store.Open(w.cfg)
+	do(t, err)
+	w.writer, err = w.OpenOwn(w.me.LogKey)
+	do(t, err)
+	var ctx context.Context
+	ctx, w.stop = context.WithCancel(context.Background())
+	w.ended = make(chan error, 1)
+	go func() { w.ended <- w.Run(ctx) }()
+}
+
+func (w *ownWorld) end() error {
+	w.stop()
+	return errors.Join(<-w.ended, w.Close())
+}
+
+// commit commits n entries in one batch; the first of a log opens it.
+func (w *ownWorld) commit(n int) (store.Committed, error) {
+	return w.writer.Commit(context.Background(), func(first uint64) (all []ledger.Entry, err error) {
+		for i := first; i < first+uint64(n); i++ {
+			e, err := payment(i)
+			if i == 0 {
+				e, err = w.me.Open()
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, e)
+		}
+		return all, nil
+	})
+}
+
+var paidBill = event.BillKey{7}
+
+func payment(n uint64) (ledger.Entry, error) {
+	if n%3 > 0 {
+		return storetest.Filler(n, int(n%50))
+	}
+	return event.New(ledger.Time{WallMs: n}, &event.PaymentCommitted{
+		Sale: n - 1, Biller: "JVVNL", Bill: paidBill, Due: 100_00, Tendered: 100_00, Applied: 100_00, Rule: event.SurplusNextBill, Tender: event.TenderCash, Notes: event.RefNotes(n - 1)})
+}
+
+// everything is what a store answers about the log, each answer as text.
+func (w *ownWorld) everything() map[string]string {
+	id := w.me.ID()
+	info, _ := w.Log(id)
+	out := map[string]string{"log": fmt.Sprint(info.End, w.Frontier(), w.writer.Size())}
+	say := func(what string, v any, err error) { out[what] = fmt.Sprintf("%v, %v", v, err) }
+	paid, err := w.Payments(paidBill)
+	say("payments", paid, err)
+	for _, kinds := range [][]ledger.Kind{nil, {event.KindPaymentCommitted}, {99}} {
+		var all []uint64
+		err := w.Scan(id, 0, info.End.Size, store.Filter{Kinds: kinds}, func(i uint64, _ ledger.Entry) error {
+			all = append(all, i)
+			return nil
+		})
+		say(fmt.Sprint("scan ", kinds), all, err)
+	}
+	for i := uint64(0); i <= info.End.Size+1; i++ {
+		at := ledger.Position{Log: id, Index: i}
+		entry, err := w.Entry(at)
+		say(fmt.Sprint("entry ", i), entry, err)
+		c, err := w.CheckpointAt(id, i)
+		say(fmt.Sprint("checkpoint ", i), c, err)
+		c, err = w.Covering(at)
+		say(fmt.Sprint("covering ", i), c, err)
+		if i%13 > 0 && i < info.End.Size {
+			continue
+		}
+		var all [][]byte
+		err = w.Range(id, i/2, i, func(_ uint64, entry []byte) error {
+			all = append(all, bytes.Clone(entry))
+			return nil
+		})
+		say(fmt.Sprint("range to ", i), all, err)
+		root, err := w.Root(id, i)
+		say(fmt.Sprint("root ", i), root, err)
+		inclusion, err := w.InclusionProof(id, i, info.End.Size)
+		say(fmt.Sprint("inclusion ", i), inclusion, err)
+		consistency, err := w.ConsistencyProof(id, i, info.End.Size)
+		say(fmt.Sprint("consistency ", i), consistency, err)
+		for _, most := range []int{1, 2000, 1 << 20} {
+			run, err := w.ReadRun(id, i, most)
+			say(fmt.Sprint("run ", i, " of ", most), run.End, err)
+		}
+	}
+	return out
+}
+
+// What is acknowledged is answered for in the same way while it is on its way into
+// the index, whatever part of it has arrived, as after a start, when all has.
+func TestPendingAnswersAsIndexed(t *testing.T) {
+	for name, after := range map[string]func(time.Duration) <-chan time.Time{
+		"pending": func(time.Duration) <-chan time.Time { return nil }, // the indexer goes on waiting for more
+		"arrived": func(time.Duration) <-chan time.Time { c := make(chan time.Time, 1); c <- time.Time{}; return c },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newOwnWorld(t, store.Config{After: after})
+			// The first 64 batches go into the index, the others begin within a bundle and end
+			// two further on.
+			for i := range 64 + 60 {
+				_, err := w.commit(1 + i%9)
+				do(t, err)
+			}
+			was := w.everything()
+			do(t, w.end())
+			w.start(t)
+			is := w.everything()
+			do(t, w.end())
+			for what, now := range is {
+				if was[what] != now {
+					t.Fatalf("%s: before the start\n%.500s\nafter it\n%.500s", what, was[what], now)
+				}
+			}
+			if len(was) != len(is) {
+				t.Fatalf("%d answers before the start, %d after it", len(was), len(is))
+			}
+		})
+	}
+}
+
+// An index that cannot be written ends Run, and what was acknowledged is there at the
+// next start.
+func TestFailedIndexEndsRun(t *testing.T) {
+	fire := make(chan time.Time, 1)
+	w := newOwnWorld(t, store.Config{After: func(d time.Duration) <-chan time.Time {
+		if d >= time.Second {
+			return nil // the committer does not rest
+		}
+		return fire
+	}})
+	_, err := w.commit(3)
+	do(t, err)
+	do(t, w.CloseOwnIndex())
+	acked, err := w.commit(2)
+	do(t, err) // it is in the journal
+	fire <- time.Time{}
+	if err := <-w.ended; err == nil {
+		t.Fatal("Run ended in good order")
+	}
+	if _, err := w.commit(1); !errors.Is(err, store.ErrStopped) {
+		t.Fatalf("a commit after the end: %v", err)
+	}
+	_ = w.Close() // the index is closed already
+	w.start(t)
+	if got := w.writer.Size(); got != acked.End.Size {
+		t.Fatalf("%d entries after the next start, %d were acknowledged", got, acked.End.Size)
+	}
+	do(t, w.end())
+}
+
+// gate is a disk on which one sync waits and fails.
+type gate struct {
+	journal.OSDisk
+	syncing, release chan struct{}
+	armed            bool
+	after            []string // what was asked for after the failure
+}
+
+type gateFile struct {
+	journal.File
+	g *gate
+}
+
+var errGate = errors.New("the disk is gone")
+
+func (g *gate) OpenFile(path string, flag int) (journal.File, error) {
+	f, err := g.OSDisk.OpenFile(path, flag)
+	return gateFile{f, g}, err
+}
+
+func (f gateFile) Write(b []byte) (int, error) {
+	if f.g.syncing == nil {
+		f.g.after = append(f.g.after, "write")
+	}
+	return f.File.Write(b)
+}
+
+func (f gateFile) Sync() error {
+	if !f.g.armed {
+		return f.File.Sync()
+	}
+	if f.g.syncing == nil {
+		f.g.after = append(f.g.after, "sync")
+		return errGate
+	}
+	close(f.g.syncing)
+	<-f.g.release
+	f.g.syncing = nil
+	return errGate
+}
+
+// While a batch is being made durable the next is gathered. When the sync fails nobody
+// of either is told of success, the journal is asked for nothing more, and the store
+// ends.
+func TestSyncFailsWhileTheNextIsGathered(t *testing.T) {
+	syncing := make(chan struct{})
+	g := &gate{syncing: syncing, release: make(chan struct{})}
+	w := newOwnWorld(t, store.Config{Disk: g, After: func(time.Duration) <-chan time.Time { return nil }})
+	_, err := w.commit(3)
+	do(t, err)
+	size := w.writer.Size()
+	g.armed = true
+	answers := make(chan error, 3)
+	begin := func(n int, built func(first uint64)) {
+		go func() {
+			_, err := w.writer.Commit(context.Background(), func(first uint64) (all []ledger.Entry, err error) {
+				defer built(first)
+				for range n {
+					e, err := storetest.Sale(first)
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, e)
+				}
+				return all, nil
+			})
+			answers <- err
+		}()
+	}
+	begin(1, func(uint64) {})
+	<-syncing
+	// Two that do not fit one batch: the second is carried.
+	for range 2 {
+		built := make(chan uint64)
+		begin(40, func(first uint64) { built <- first })
+		if first := <-built; first <= size {
+			t.Errorf("a build for index %d, which is the failing batch's or before", first)
+		}
+	}
+	if w.writer.Size() != size {
+		t.Error("readers see what is not durable")
+	}
+	close(g.release)
+	for range cap(answers) {
+		if err := <-answers; !errors.Is(err, errGate) {
+			t.Errorf("error %v, want the disk's", err)
+		}
+	}
+	if err := <-w.ended; !errors.Is(err, errGate) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if len(g.after) > 0 {
+		t.Errorf("after the failure the journal still asked for %v", g.after)
+	}
+	do(t, w.Close())
+	w.cfg.Disk = nil
+	w.start(t)
+	if got := w.writer.Size(); got != size && got != size+1 {
+		t.Errorf("%d entries after the next start, %d were acknowledged and one was in flight", got, size)
+	}
+	do(t, w.end())
+}
