@@ -376,7 +376,7 @@ func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) erro
 		case <-done:
 			requests, done = nil, nil // what was built is committed yet
 		case r := <-requests:
-			w.prepare(b, r)
+			w.prepare(ctx, b, r)
 		case err := <-flying:
 			if err != nil {
 				return err
@@ -397,7 +397,7 @@ func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) erro
 			yielded = true
 			continue
 		}
-		w.prepare(b, r)
+		w.prepare(ctx, b, r)
 	}
 	return nil
 }
@@ -429,8 +429,13 @@ func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
 	}
 }
 
-// prepare runs build and puts what it returns into the batch, or answers its error.
-func (w *Writer) prepare(b *batch, r *request) {
+// prepare runs build and puts what it returns into the batch, or answers its error. No
+// build begins once ctx has ended.
+func (w *Writer) prepare(ctx context.Context, b *batch, r *request) {
+	if ctx.Err() != nil {
+		r.done <- answer{err: ErrStopped}
+		return
+	}
 	if err := w.build(r, b.first+uint64(b.count)); err != nil {
 		r.done <- answer{err: err}
 		return
