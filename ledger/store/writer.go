@@ -124,7 +124,7 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 	if err == nil {
 		err = s.checkDoubt(id, h, late, head)
 	}
-	if err != nil && s.cfg.GiveUp && doubtful(err) {
+	if err != nil && s.cfg.mayGiveUp(id) && doubtful(err) {
 		return nil, errors.Join(err, s.index(late...)) // nothing more will be signed on top
 	}
 	if err != nil {
