@@ -176,7 +176,8 @@ func (w *modelWorld) live(life int) {
 		}
 	}
 	contradicted := w.against != (ledger.Checkpoint{})
-	if w.rand.IntN(2) == 0 {
+	sudden := w.rand.IntN(2) == 0
+	if sudden {
 		w.pull(life)
 	} else {
 		w.check(s)
@@ -192,7 +193,7 @@ func (w *modelWorld) live(life int) {
 	case contradicted: // the disk is left alone
 	case w.rand.IntN(3) == 0:
 		w.putBack()
-	case w.rand.IntN(2) == 0:
+	case !sudden: // else the index may lack what was damaged
 		w.damage()
 	}
 }
