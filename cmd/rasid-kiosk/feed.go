@@ -33,8 +33,9 @@ type feed struct {
 	peppers []event.PepperRenewed // owned by run: named, the object is not here yet
 
 	mu      sync.Mutex
-	held    uint64    // guarded by mu: entries of our log that the office acknowledged
-	ackedAt time.Time // guarded by mu: when it said so, by its clock
+	held    uint64                                 // guarded by mu: entries of our log that the office acknowledged
+	ackedAt time.Time                              // guarded by mu: when it said so, by its clock
+	names   map[[ed25519.PublicKeySize]byte]string // guarded by mu: of the machines that the office has enrolled
 }
 
 // branch is one history of an office's log: a log that has forked has several.
@@ -49,7 +50,7 @@ type published struct {
 }
 
 func newFeed(s *store.Store, c *catalogue.Catalogue, ring *fleet.Ring, machine ed25519.PrivateKey, own ledger.LogID, log *slog.Logger) *feed {
-	return &feed{store: s, catalogue: c, ring: ring, machine: machine, own: own, log: log, next: map[branch]uint64{}}
+	return &feed{store: s, catalogue: c, ring: ring, machine: machine, own: own, log: log, next: map[branch]uint64{}, names: map[[ed25519.PublicKeySize]byte]string{}}
 }
 
 // acknowledged is how much of the own log the office holds by its own word.
@@ -57,6 +58,13 @@ func (f *feed) acknowledged() (entries uint64, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.held, f.ackedAt
+}
+
+// name is what the office calls a machine; empty where it has not come yet.
+func (f *feed) name(machine [ed25519.PublicKeySize]byte) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[machine]
 }
 
 func (f *feed) run(ctx context.Context) error {
@@ -134,6 +142,10 @@ func (f *feed) entry(l store.LogInfo, index uint64, raw []byte) {
 		f.ring.AddSeal(object.SealKey{Number: b.Number, Public: b.Key})
 	case *event.PepperRenewed:
 		f.peppers = append(f.peppers, *b)
+	case *event.MachineEnrolled:
+		f.mu.Lock()
+		f.names[b.Chain.Machine.Key] = b.Name
+		f.mu.Unlock()
 	case *event.Acknowledged:
 		for _, h := range b.Held {
 			if f.holds(h) {

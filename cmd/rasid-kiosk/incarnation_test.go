@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,10 +17,17 @@ import (
 	"rasid/ledger/event"
 	"rasid/ledger/store"
 	"rasid/node/fleet"
+	"rasid/node/till"
 )
 
+// enrolled is a kiosk's folder, and what its last life found of logs given up.
+type enrolled struct {
+	settings
+	formers []till.FormerLog
+}
+
 // incarnationKiosk is an enrolled kiosk's folder.
-func incarnationKiosk(t *testing.T) *settings {
+func incarnationKiosk(t *testing.T) *enrolled {
 	t.Helper()
 	office, dir := filepath.Join(t.TempDir(), "office"), filepath.Join(t.TempDir(), "kiosk")
 	if _, err := fleet.Init(office, fleet.Request{Name: "OFFICE"}, time.Now(), rand.Reader); err != nil {
@@ -28,14 +36,14 @@ func incarnationKiosk(t *testing.T) *settings {
 	if _, err := fleet.Enrol(office, dir, fleet.Request{Name: "K-1"}, time.Now(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	return &settings{Dir: dir}
+	return &enrolled{settings: settings{Dir: dir}}
 }
 
 // life starts the kiosk's ledger, writes what begins a log and one more entry, and
 // ends in good order. It returns the log's key and the size before and after.
-func (s *settings) life(t *testing.T) (key fleet.LogKey, before, after uint64) {
+func (s *enrolled) life(t *testing.T) (key fleet.LogKey, before, after uint64) {
 	t.Helper()
-	k := &kiosk{s: s, log: slog.New(slog.DiscardHandler), clock: newClock("none")}
+	k := &kiosk{s: &s.settings, log: slog.New(slog.DiscardHandler), clock: newClock("none")}
 	if err := k.openData(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +65,13 @@ func (s *settings) life(t *testing.T) (key fleet.LogKey, before, after uint64) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+	s.formers = k.formers()
+	for i, l := range s.formers { // the log is still there to be read, its key to sign with
+		s.formers[i].Each = nil
+		if err := l.Each(func(uint64, []byte) error { return nil }); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := k.store.Close(); err != nil {
 		t.Fatal(err)
@@ -102,6 +117,9 @@ func TestNextIncarnation(t *testing.T) {
 	if third, before, _ := s.life(t); before != 1 || !third.Key.Equal(second.Key) {
 		t.Fatalf("the next start has %s and %d entries", third, before)
 	}
+	if f := s.formers; len(f) != 1 || f[0].ID != id || f[0].Size != size || !f[0].Whole || !f[0].Papers {
+		t.Errorf("logs given up: %+v", f)
+	}
 	held, err := store.Open(store.Config{Dir: filepath.Join(s.Dir, "data"), Fleet: mustLoad(t, s).Fleet, Machine: mustLoad(t, s).MachineKey()})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +132,54 @@ func TestNextIncarnation(t *testing.T) {
 	}
 }
 
-func mustLoad(t *testing.T, s *settings) fleet.Identity {
+// A log given up is whole when it is held as far as the next one says it went, and so is
+// every one after it.
+func TestWholeLogs(t *testing.T) {
+	log := func(id byte, size uint64, before *cert.Predecessor) store.LogInfo {
+		return store.LogInfo{ID: ledger.LogID{id}, End: ledger.Checkpoint{Size: size}, Opened: &event.LogOpened{Grant: cert.Grant{Before: before}}}
+	}
+	after := func(id byte, size uint64) *cert.Predecessor {
+		return &cert.Predecessor{Log: ledger.LogID{id}, Size: size}
+	}
+	for _, c := range []struct {
+		name   string
+		logs   []store.LogInfo
+		before *cert.Predecessor
+		want   []bool
+	}{
+		{"none", nil, nil, []bool{}},
+		{"all of both", []store.LogInfo{log(1, 7, nil), log(2, 5, after(1, 7))}, after(2, 5), []bool{true, true}},
+		{"more than was known", []store.LogInfo{log(1, 9, nil)}, after(1, 7), []bool{true}},
+		{"a part of the first", []store.LogInfo{log(1, 6, nil), log(2, 5, after(1, 7))}, after(2, 5), []bool{false, true}},
+		{"a part of the second", []store.LogInfo{log(1, 7, nil), log(2, 4, after(1, 7))}, after(2, 5), []bool{false, false}},
+		{"nothing of the second", []store.LogInfo{log(1, 7, nil)}, after(2, 5), []bool{false}},
+		{"nothing known of what was before", []store.LogInfo{log(1, 7, nil)}, nil, []bool{false}},
+		{"two of one ordinal", []store.LogInfo{log(1, 7, nil), log(3, 7, nil)}, after(1, 7), []bool{false, false}},
+	} {
+		if got := whole(c.logs, c.before); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A log before of which nothing is held is missing all the same.
+func TestNothingHeldOfTheLogBefore(t *testing.T) {
+	s := incarnationKiosk(t)
+	id := mustLoad(t, s)
+	first, err := id.OpenLogKey(cert.StreamMain, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := id.NextLogKey(first, cert.ReasonDoubt, ledger.Checkpoint{Size: 7, Root: ledger.Hash{1}}, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	s.life(t)
+	if f := s.formers; len(f) != 1 || f[0].ID != ledger.LogIDOf(first.Grant.PublicKey()) || f[0].Size != 0 || f[0].Whole {
+		t.Errorf("logs given up: %+v", f)
+	}
+}
+
+func mustLoad(t *testing.T, s *enrolled) fleet.Identity {
 	t.Helper()
 	id, err := fleet.Load(s.Dir)
 	if err != nil {

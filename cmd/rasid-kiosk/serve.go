@@ -165,13 +165,14 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	k.driver = ssp.New(ssp.Config{Open: link.Serial(ssp.LineSettings(k.s.Acceptor))})
 	k.tick, k.poll = time.NewTicker(250*time.Millisecond), time.NewTicker(time.Second)
 	maker := &slip.Maker{
-		Key: k.key.Key, Grant: k.key.Grant, Chain: k.id.Chain, Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline,
-		Log: ownLog{k.store, k.writer.ID()}, Personal: k.personal.Get,
+		Source: slip.Source{Key: k.key.Key, Grant: k.key.Grant, Log: ownLog{k.store, k.writer.ID()}}, Former: k.formerSource,
+		Chain: k.id.Chain, Name: k.id.Name, Place: k.id.Place, Helpline: k.s.Helpline, Personal: k.personal.Get,
 	}
 	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
 	k.till = till.New(till.Config{
 		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
-		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.former, DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.formers, Rules: book.Rules2(), Payments: k.payments,
+		DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
 	return nil
@@ -222,7 +223,7 @@ func (k *kiosk) runTill(ctx context.Context) error {
 	begin := func(first uint64) ([]ledger.Entry, error) {
 		bodies := []event.Body{&event.SoftwareStarted{Version: version()}}
 		if first == 0 {
-			bodies = append([]event.Body{fleet.Opening(k.id, k.key, book.Rules1())}, bodies...)
+			bodies = append([]event.Body{fleet.Opening(k.id, k.key, book.Rules2())}, bodies...)
 		}
 		var entries []ledger.Entry
 		for _, b := range bodies {
@@ -261,19 +262,6 @@ func (k *kiosk) expire(ctx context.Context) error {
 
 func (k *kiosk) history(f func(index uint64, entry []byte) error) error {
 	return k.store.Range(k.writer.ID(), 0, k.writer.Size(), f)
-}
-
-// former reads what is held of the log of the incarnation before.
-func (k *kiosk) former(f func(index uint64, entry []byte) error) error {
-	before := k.key.Grant.Before
-	if before == nil {
-		return nil
-	}
-	held, _ := k.store.Log(before.Log)
-	if held.End.Size == 0 {
-		return nil
-	}
-	return k.store.Range(before.Log, 0, held.End.Size, f)
 }
 
 // diskLow reports whether the disk is short of room, and says so when that changes.

@@ -164,7 +164,7 @@ func benchPaper(context.Context, string) ([]figure, error) {
 	if err := l.sale(1); err != nil {
 		return nil, err
 	}
-	maker := &slip.Maker{Key: m.Log, Grant: grant, Chain: m.Chain, Name: "SKR-0147", Place: "सीकर", Helpline: "181", Log: l, Personal: func(event.BillKey) (till.Bill, bool) {
+	maker := &slip.Maker{Source: slip.Source{Key: m.Log, Grant: grant, Log: l}, Chain: m.Chain, Name: "SKR-0147", Place: "सीकर", Helpline: "181", Personal: func(event.BillKey) (till.Bill, bool) {
 		return till.Bill{Number: "210123456789", Masked: "श्रीमती प्रा••• शे•••", Period: "2026-10", Biller: till.Biller{NameHi: "जयपुर विद्युत वितरण निगम"}}, true
 	}}
 	subject := uint64(len(l.entries) - 3)

@@ -8,42 +8,41 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // fileSystem names the file system that dir lies on, as far as it decides what a sync
 // costs.
 func fileSystem(dir string) (string, error) {
-	var stat unix.Stat_t
-	if err := unix.Stat(dir, &stat); err != nil {
-		return "", fmt.Errorf("couldn't look at %s: %w", dir, err)
-	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "", fmt.Errorf("couldn't read what is mounted: %w", err)
 	}
-	device := fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev))
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", fmt.Errorf("couldn't look at %s: %w", dir, err)
+	}
+	kind, device, longest := "unknown", "", 0
 	for line := range strings.Lines(string(mounts)) {
 		before, after, _ := strings.Cut(line, " - ")
-		place, kind := strings.Fields(before), strings.Fields(after)
-		if len(place) < 3 || len(kind) < 2 || place[2] != device {
+		place, what := strings.Fields(before), strings.Fields(after)
+		if len(place) < 5 || len(what) < 1 || len(place[4]) < longest {
 			continue
 		}
-		if kind[0] != "ext4" {
-			return kind[0], nil
+		if rel, err := filepath.Rel(place[4], dir); err == nil && filepath.IsLocal(rel) {
+			kind, device, longest = what[0], place[2], len(place[4]) // a later one hides those before
 		}
-		link, err := os.Readlink("/sys/dev/block/" + device)
-		if err != nil {
-			return "", fmt.Errorf("couldn't find the device of %s: %w", dir, err)
-		}
-		journals, err := filepath.Glob("/proc/fs/jbd2/" + filepath.Base(link) + "-*")
-		if err == nil && len(journals) == 0 {
-			return ext4Bare, nil
-		}
-		return ext4, err
 	}
-	return "unknown", nil
+	if kind != ext4 {
+		return kind, nil
+	}
+	link, err := os.Readlink("/sys/dev/block/" + device)
+	if err != nil {
+		return "", fmt.Errorf("couldn't find the device of %s: %w", dir, err)
+	}
+	journals, err := filepath.Glob("/proc/fs/jbd2/" + filepath.Base(link) + "-*")
+	if err == nil && len(journals) == 0 {
+		return ext4Bare, nil
+	}
+	return ext4, err
 }
 
 const (

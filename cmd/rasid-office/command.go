@@ -60,7 +60,7 @@ Exit status: 0 done · 1 refused or failed; what was asked did not happen.`,
 		// Every command reads keys, and one of them what is personal.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return node.HideMemory() },
 	}
-	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), blobCommand(), eraseCommand(), keysCommand(), cli.Command("rasid-office"), configCommand())
+	root.AddCommand(fleetCommand(), enrolCommand(), serveCommand(), duesCommand(), exportCommand(), blobCommand(), eraseCommand(), keysCommand(), incarnationCommand(), cli.Command("rasid-office"), configCommand())
 	return root
 }
 

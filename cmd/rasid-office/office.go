@@ -50,12 +50,9 @@ func cellStream(id fleet.Identity) cert.Stream {
 
 // openLedgers opens the folder; it is in use until close.
 func openLedgers(dir string, log *slog.Logger) (*ledgers, error) {
-	id, err := fleet.Load(dir)
+	id, err := loadOffice(dir)
 	if err != nil {
 		return nil, err
-	}
-	if id.Chain.Machine.Role != cert.RoleOffice {
-		return nil, fmt.Errorf("%s is the folder of a %s: name the office's", dir, id.Chain.Machine.Role)
 	}
 	same, err := openSameBills(dir)
 	if err != nil {
@@ -63,15 +60,23 @@ func openLedgers(dir string, log *slog.Logger) (*ledgers, error) {
 	}
 	l := &ledgers{dir: dir, same: same, id: id, ring: id.Ring(), keys: map[cert.Stream]fleet.LogKey{}}
 	if l.store, err = store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), Log: log}); err != nil {
-		return nil, err
+		return nil, withRemedy(err, dir)
 	}
 	if l.authority, err = l.open(cert.StreamAuthority); err == nil {
 		l.cell, err = l.open(cellStream(id))
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.store.Close())
+		return nil, errors.Join(withRemedy(err, dir), l.store.Close())
 	}
 	return l, nil
+}
+
+func loadOffice(dir string) (fleet.Identity, error) {
+	id, err := fleet.Load(dir)
+	if err == nil && id.Chain.Machine.Role != cert.RoleOffice {
+		err = fmt.Errorf("%s is the folder of a %s: name the office's", dir, id.Chain.Machine.Role)
+	}
+	return id, err
 }
 
 func (l *ledgers) open(stream cert.Stream) (*store.Writer, error) {

@@ -55,7 +55,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	}
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
-	return node.Run(ctx,
+	err = node.Run(ctx,
 		node.Actor{Name: "the bound of memory", Run: func(ctx context.Context) error { return node.BoundMemory(ctx, look.C) }},
 		node.Actor{Name: "the ledger", Run: o.store.Run},
 		node.Actor{Name: "sync", Run: o.host.Run},
@@ -66,6 +66,7 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		node.Actor{Name: "the command socket", Run: o.serveSocket},
 		node.Actor{Name: "the page", Run: func(ctx context.Context) error { return o.servePage(ctx, out) }},
 	)
+	return withRemedy(err, s.Dir)
 }
 
 func (o *office) make(ctx context.Context) (err error) {

@@ -22,14 +22,16 @@ type vectorLog struct {
 	ID      string   `json:"id"`
 	Slot    uint32   `json:"slot"`
 	Ordinal uint32   `json:"ordinal"`
-	Log     string   `json:"log"` // of the kind table: kiosk, authority, settlement or cell
+	Log     string   `json:"log"`             // of the kind table: kiosk, authority, settlement or cell
+	Rules   int      `json:"rules,omitempty"` // the set that entry 0 states, 0 for that of the file
 	Entries []string `json:"entries"`
 }
 
 // vector is one case of the rule set: entries, and what they post.
 type vectorCase struct {
 	Name         string        `json:"name"`
-	Fleet        string        `json:"fleet,omitempty"` // public key in hexadecimal, where a proof needs it
+	Fleet        string        `json:"fleet,omitempty"`   // public key in hexadecimal, where a proof needs it
+	Extends      string        `json:"extends,omitempty"` // first line of a later file: the set whose cases hold too
 	Logs         []vectorLog   `json:"logs"`
 	Transactions []Transaction `json:"transactions"`
 	Questions    []Question    `json:"questions"`
@@ -56,6 +58,9 @@ func (v vectorLog) input(t testing.TB, rules ledger.Hash) Log {
 	if !ok {
 		t.Fatalf("there is no log %q", v.Log)
 	}
+	if v.Rules > 0 {
+		rules = ruleSets()[v.Rules-1]
+	}
 	l := Log{ID: id, Slot: v.Slot, Ordinal: v.Ordinal, Author: author, Rules: rules, Each: eachOf(&raw)}
 	l.Machine, l.Key = keysOf(v.Slot, raw)
 	return l
@@ -73,11 +78,13 @@ func eachOf(raw *[][]byte) func(uint64, func(uint64, []byte) error) error {
 	}
 }
 
-func (v vectorCase) books(t testing.TB) Books {
+func (v vectorCase) books(t testing.TB) Books { return v.booksUnder(t, Rules1()) }
+
+func (v vectorCase) booksUnder(t testing.TB, rules ledger.Hash) Books {
 	t.Helper()
 	var logs []Log
 	for _, l := range v.Logs {
-		logs = append(logs, l.input(t, Rules1()))
+		logs = append(logs, l.input(t, rules))
 	}
 	fleet, err := hex.DecodeString(v.Fleet)
 	if err != nil {
@@ -105,6 +112,7 @@ type script struct {
 	ordinal uint32
 	log     string
 	late    uint64
+	rules   int // 0: as the file
 	raw     []string
 	key     ed25519.PrivateKey // of a log whose entries are proven, else nil
 }
@@ -124,7 +132,7 @@ func newKiosk(t testing.TB, slot byte, late uint64) *script {
 
 // end is the log as far as it is written.
 func (s *script) end() vectorLog {
-	return vectorLog{s.id.String(), s.slot, s.ordinal, s.log, slices.Clone(s.raw)}
+	return vectorLog{s.id.String(), s.slot, s.ordinal, s.log, s.rules, slices.Clone(s.raw)}
 }
 
 // bytes are the entry at an index.
@@ -289,33 +297,57 @@ func contradictions(t testing.TB) []vectorCase {
 	}
 }
 
-// TestRuleSet1 reads every case of the embedded file and computes it anew.
-// RASID_UPDATE_VECTORS=1 writes the file; once a log names it, it may not change.
-func TestRuleSet1(t *testing.T) {
+// ruleSets are the names of the sets, the first one first.
+func ruleSets() []ledger.Hash { return []ledger.Hash{Rules1(), Rules2()} }
+
+// TestRuleSets reads every case of the embedded files and computes it anew.
+// RASID_UPDATE_VECTORS=1 writes the newest; once a log names a file, it may not change.
+func TestRuleSets(t *testing.T) {
+	first := readRules(t, "rules/1.jsonl")
+	if want := scripted(t); len(first) != len(want) {
+		t.Errorf("rule set 1 has %d cases, the test writes %d", len(first), len(want))
+	}
 	if os.Getenv("RASID_UPDATE_VECTORS") == "1" {
 		writeRules(t)
 	}
-	raw, err := os.ReadFile("rules/1.jsonl")
+	second := readRules(t, "rules/2.jsonl")
+	if want := takenOver(t); len(second) != 1+len(want) || second[0].Extends != Rules1().String() {
+		t.Fatalf("rule set 2 has %d cases and extends %q, the test writes 1 and %d", len(second), second[0].Extends, len(want))
+	}
+	for _, v := range first {
+		v.holdsUnder(t, Rules1())
+		v.holdsUnder(t, Rules2())
+	}
+	for _, v := range second[1:] {
+		v.holdsUnder(t, Rules2())
+	}
+	t.Logf("%d and %d cases, rule sets %v", len(first), len(second)-1, ruleSets())
+}
+
+func readRules(t *testing.T, file string) (cases []vectorCase) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	n := 0
-	for ; d.More(); n++ {
+	for d.More() {
 		var v vectorCase
 		if err := d.Decode(&v); err != nil {
 			t.Fatal(err)
 		}
-		got := v.books(t)
-		if !same(t, got.Transactions, v.Transactions) || !same(t, got.Questions, v.Questions) || got.Unknown != v.Unknown || got.Ungoverned != v.Ungoverned {
-			t.Errorf("%s:\ngot  %v %v %d\nwant %v %v %d", v.Name, got.Transactions, got.Questions, got.Unknown, v.Transactions, v.Questions, v.Unknown)
-		}
+		cases = append(cases, v)
 	}
-	if want := len(scripted(t)); n != want {
-		t.Errorf("the rule set has %d cases, the test writes %d", n, want)
+	return cases
+}
+
+func (v vectorCase) holdsUnder(t *testing.T, rules ledger.Hash) {
+	t.Helper()
+	got := v.booksUnder(t, rules)
+	if !same(t, got.Transactions, v.Transactions) || !same(t, got.Questions, v.Questions) || got.Unknown != v.Unknown || got.Ungoverned != v.Ungoverned {
+		t.Errorf("%s:\ngot  %v %v %d\nwant %v %v %d", v.Name, got.Transactions, got.Questions, got.Unknown, v.Transactions, v.Questions, v.Unknown)
 	}
-	t.Logf("%d cases, rule set %s", n, Rules1())
 }
 
 func same(t *testing.T, a, b any) bool {
@@ -335,14 +367,18 @@ func writeRules(t *testing.T) {
 	t.Helper()
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
-	for _, v := range scripted(t) {
-		b := v.books(t)
+	if err := e.Encode(vectorCase{Name: "rule set 1 holds", Extends: Rules1().String()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range takenOver(t) {
+		v := h.vectorCase
+		b := v.booksUnder(t, Rules2())
 		v.Transactions, v.Questions, v.Unknown, v.Ungoverned = b.Transactions, b.Questions, b.Unknown, b.Ungoverned
 		if err := e.Encode(v); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile("rules/1.jsonl", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("rules/2.jsonl", out.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

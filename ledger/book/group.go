@@ -3,6 +3,7 @@ package book
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 
 	"rasid/ledger"
@@ -38,6 +39,7 @@ type group struct {
 	branches []Log
 	read     int     // branches that were read
 	reader   *reader // of a log with one branch that nothing holds: it goes on where it was
+	whole    uint64  // entries of its one branch that were read as a whole, 0 for none
 	view     *view
 	out      *output
 }
@@ -45,7 +47,11 @@ type group struct {
 // read takes what is new of a log: the entries that follow, or, where it is read as
 // a whole, all of them.
 func (k *Keeper) read(g *group) error {
-	if len(g.branches) > 1 || g.view.revoked {
+	if len(g.branches) > 1 || g.view.whole() {
+		grew, err := g.grew()
+		if err != nil || !grew {
+			return err
+		}
 		return k.readWhole(g)
 	}
 	if g.reader == nil || g.read != len(g.branches) {
@@ -75,11 +81,26 @@ func (k *Keeper) take(g *group, transactions, nodes int) error {
 	return k.sum(g.out.transactions[transactions:])
 }
 
+// errGrew ends a walk that was to find out whether there is anything.
+var errGrew = errors.New("there is more")
+
+// grew reports whether a log that is read as a whole may have changed since it was.
+func (g *group) grew() (bool, error) {
+	if len(g.branches) > 1 || g.read != 1 || g.whole == 0 {
+		return true, nil
+	}
+	err := g.branches[0].Each(g.whole, func(uint64, []byte) error { return errGrew })
+	if errors.Is(err, errGrew) {
+		return true, nil
+	}
+	return false, err
+}
+
 // drop takes what a log gave out of the books.
 func (k *Keeper) drop(g *group) {
 	k.mustSubtract(g.out.transactions)
 	k.remove(g.out.nodes)
-	g.out, g.reader = &output{}, nil
+	g.out, g.reader, g.whole = &output{}, nil, 0
 }
 
 // readWhole reads a log anew, with all its branches.
@@ -97,6 +118,9 @@ func (k *Keeper) readWhole(g *group) error {
 	}
 	if err := newReader(k, g).readForked(branches, 0); err != nil {
 		return err
+	}
+	if len(branches) == 1 {
+		g.whole = uint64(len(branches[0].entries))
 	}
 	return k.take(g, 0, 0)
 }

@@ -173,7 +173,7 @@ func (k *Keeper) add(n *node) {
 
 // hubs are what a node meets others at: itself, what it points at, and its bill.
 func (n *node) hubs() (refs []event.Ref, bill pool, paid bool) {
-	refs = append([]event.Ref{n.ref()}, pointsAt(n.body)...)
+	refs = append(append([]event.Ref{n.ref()}, pointsAt(n.body)...), n.near()...)
 	if b, ok := n.body.(*event.PaymentCommitted); ok {
 		return refs, pool{b.Biller, b.Bill}, true
 	}

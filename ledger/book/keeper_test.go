@@ -53,6 +53,9 @@ func newWorld(t testing.TB, rnd *rand.Rand, seen map[string]int) *world {
 			w.remember(s, uint64(i))
 		}
 	}
+	w.heir(1, 2)
+	w.heir(2, 2)
+	w.heir(1, 3)
 	w.office = []*script{newScript(t, 0xc0, 200, "cell", 500), newScript(t, 0xc1, 200, "settlement", 500), newScript(t, 0xc2, 200, "authority", 500)}
 	for range 40 {
 		s := w.office[rnd.IntN(2)]
@@ -110,6 +113,52 @@ func (w *world) sales(s *script, n int) {
 			s.whole(bill, 300_00, []event.SurplusRule{rule, event.SurplusRefused}[w.rnd.IntN(2)], []ledger.Paise{100_00, 200_00}...)
 		}
 	}
+}
+
+// heir is a later log of a kiosk, which takes over notes of those before, twice and
+// wrongly too.
+func (w *world) heir(slot byte, ordinal uint32) {
+	s := signedKiosk(w.t, fmt.Sprint("heir ", slot, ordinal), uint32(slot), w.rnd.Uint64N(60))
+	s.ordinal, s.rules = ordinal, 1
+	if w.rnd.IntN(4) > 0 {
+		s.rules = 2
+	}
+	mine := map[ledger.LogID]bool{}
+	for _, b := range w.branches {
+		mine[b.id] = b.slot == s.slot
+	}
+	for range 2 {
+		sale, _ := s.open(1, 1264_00, event.SurplusNextBill)
+		var stacked []uint64
+		var sum ledger.Paise
+		for range 1 + w.rnd.IntN(3) {
+			r := w.refs[w.rnd.IntN(len(w.refs))]
+			for range 40 {
+				if k := w.bodies[r].Kind(); (k == event.KindNoteEscrowed || k == event.KindNoteTakenOver) && mine[r.Log] {
+					break
+				}
+				r = w.refs[w.rnd.IntN(len(w.refs))]
+			}
+			at := s.add(&event.NoteTakenOver{Sale: sale, Note: r, Value: 100_00, Channel: 1, Serial: 9})
+			switch w.rnd.IntN(6) {
+			case 0:
+				s.add(doubtHere(at))
+			case 1:
+				s.add(returnedHere(at))
+			case 2:
+			default:
+				stacked = append(stacked, s.add(stackedHere(at)))
+				sum += 100_00
+			}
+		}
+		if len(stacked) > 0 && w.rnd.IntN(3) > 0 {
+			s.slipOf(sale, sum, stacked)
+		}
+	}
+	for i := range s.raw {
+		w.remember(s, uint64(i))
+	}
+	w.branches = append(w.branches, s)
 }
 
 // about points at a random entry, most often at one of the given kinds.
@@ -284,7 +333,7 @@ var hard = []string{
 	"early decision, later settled", "both sides of a partition", "a branch from entry 0", "a decided entry that was held",
 	string(ReasonFork), string(ReasonSlotTwice), string(ReasonHeld), string(ReasonWaiting), string(ReasonUnmatched), string(ReasonBillTwice), string(ReasonRejected),
 	string(ReasonDisputed), string(ReasonTarget), string(ReasonPaper), string(ReasonDisagree), string(ReasonFalseProof), string(ReasonRules), string(ReasonSlipOpen), string(ReasonRefundOpen),
-	string(ReasonNoteInDoubt), string(ReasonOrphanedNote), string(ReasonCreditOpen), string(ReasonBoxDiffers),
+	string(ReasonNoteInDoubt), string(ReasonOrphanedNote), string(ReasonCreditOpen), string(ReasonBoxDiffers), string(ReasonSaleOpen),
 }
 
 // seeds is the seed and how many worlds are made: RASID_SEEDS asks for more, and

@@ -16,6 +16,7 @@ type source struct {
 	id      ledger.LogID
 	slot    uint32
 	office  bool
+	ordinal uint32
 	machine string // "K7", or "O1" for an office
 	prefix  string // "K7-1": slot and incarnation; of an office "O1-16-1", with the stream
 	scope   string // what tells two branches or two logs of one prefix apart
@@ -29,7 +30,7 @@ func (a *identity) prefix() string {
 }
 
 func newSource(of *identity, twice bool) *source {
-	s := &source{id: of.id, slot: of.slot, office: of.author.Role != cert.RoleKiosk, machine: fmt.Sprintf("O%d", of.slot), prefix: of.prefix()}
+	s := &source{id: of.id, ordinal: of.ordinal, slot: of.slot, office: of.author.Role != cert.RoleKiosk, machine: fmt.Sprintf("O%d", of.slot), prefix: of.prefix()}
 	if !s.office {
 		s.machine = fmt.Sprintf("K%d", of.slot)
 	}
@@ -109,7 +110,9 @@ type node struct {
 	wall  uint64
 	body  event.Body
 	sale  string       // account that a payment or slip is paid from
-	value ledger.Paise // of a note in doubt
+	value ledger.Paise // of a note in doubt, or one taken over
+	from  *event.Ref   // the note of an earlier log that it speaks of
+	fate  *fate        // of a note that a later log speaks of too
 	paper bool         // read from a receipt
 	held  bool         // a paper of a revoked machine
 	rules int          // place of its rule set among those known

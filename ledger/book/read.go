@@ -22,6 +22,8 @@ type output struct {
 	forks        []forkShown
 	revoked      []*event.MachineRevoked
 	decided      []*event.HeldDecided
+	tookOver     []event.Ref // notes of other logs that this one has taken over
+	newest       int         // place of the newest rule set that it states
 	unknown      int
 	ungoverned   int
 }
@@ -39,6 +41,10 @@ type note struct {
 	sale    uint64
 	settled bool // an entry has said where it is
 	spent   bool // by a payment or slip
+	stacked bool
+	held    bool       // the entry that says so is held, or void
+	from    *event.Ref // of a note taken over: the entry that names it in the earlier log
+	fate    *fate      // of a note that a later log has taken over: what its node tells
 }
 
 // reader reads one branch of a log. Its maps are of this branch alone.
@@ -70,6 +76,7 @@ func (r *reader) govern(name ledger.Hash) {
 			r.rules = i
 		}
 	}
+	r.out.newest = max(r.out.newest, r.rules)
 }
 
 // fork returns a reader that goes on from here along a branch.
@@ -221,6 +228,7 @@ type branch struct {
 func (r *reader) readForked(all []branch, from uint64) error {
 	for i := from; ; i++ {
 		if i == uint64(len(all[0].entries)) {
+			r.finish()
 			return nil // one branch alone: of several, none is the beginning of another
 		}
 		parted := partAt(all, i)

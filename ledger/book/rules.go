@@ -21,6 +21,16 @@ var rules1Name = sync.OnceValue(func() ledger.Hash { return sha256.Sum256(rules1
 // Rules1 is the name of rule set 1.
 func Rules1() ledger.Hash { return rules1Name() }
 
+// rules2 is what rule set 2 adds; its first line names rule set 1, which holds under it too.
+//
+//go:embed rules/2.jsonl
+var rules2 []byte
+
+var rules2Name = sync.OnceValue(func() ledger.Hash { return sha256.Sum256(rules2) })
+
+// Rules2 is the name of rule set 2, the newest: what a kiosk states.
+func Rules2() ledger.Hash { return rules2Name() }
+
 // ruleSet is how the entries of a log are booked. A new one is added behind those
 // known and none is taken away: logs that name it are kept for good.
 type ruleSet interface {
@@ -34,7 +44,7 @@ type ruleSet interface {
 }
 
 // knownRules are the rule sets of this version, oldest first.
-func knownRules() []ruleSet { return []ruleSet{firstRules{}} }
+func knownRules() []ruleSet { return []ruleSet{firstRules{}, secondRules{}} }
 
 // entryAt is one entry while it is read.
 type entryAt struct {

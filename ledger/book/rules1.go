@@ -17,11 +17,13 @@ func (firstRules) read(r *reader, at *entryAt) {
 	case *event.SaleOpened:
 		r.sales[at.index] = at.leaf
 	case *event.NoteEscrowed:
-		r.escrow[at.index] = &note{value: b.Value, sale: b.Sale}
+		n := &note{value: b.Value, sale: b.Sale}
+		r.escrow[at.index] = n
+		r.watch(at, n)
 	case *event.NoteStacked:
 		r.noteStacked(at, b)
 	case *event.NoteReturned:
-		r.settles(at, b.Note)
+		r.noteReturned(at, b)
 	case *event.NoteUnresolved:
 		r.noteUnresolved(at, b)
 	case *event.PaymentCommitted:
@@ -65,6 +67,7 @@ func (r *reader) noteStacked(at *entryAt, b *event.NoteStacked) {
 		return
 	}
 	r.stacked[at.index] = n
+	n.stacked, n.held = true, at.beyond && (at.held || at.heldOut)
 	account, ok := r.sale(n.sale)
 	switch {
 	case at.heldOut:
@@ -74,6 +77,10 @@ func (r *reader) noteStacked(at *entryAt, b *event.NoteStacked) {
 	default:
 		if !ok {
 			r.ask(at, ReasonDisagree, n.value)
+		}
+		if n.from != nil {
+			r.about(at, n)
+			return
 		}
 		r.post(at, Posting{r.src.cash(), n.value}, Posting{account, -n.value})
 	}
@@ -86,8 +93,33 @@ func (r *reader) noteUnresolved(at *entryAt, b *event.NoteUnresolved) {
 	n := r.node(at)
 	if e := r.escrow[b.Note]; e != nil {
 		n.value = e.value
+		n.from, n.fate = e.from, e.fate
+		if e.fate != nil && !at.held && !at.heldOut {
+			e.fate.doubt = n
+		}
 	}
 	r.keep(at, n)
+}
+
+func (r *reader) noteReturned(at *entryAt, b *event.NoteReturned) {
+	n := r.escrow[b.Note]
+	if !r.settles(at, b.Note) || n == nil || at.held || at.heldOut {
+		return
+	}
+	if n.fate != nil {
+		n.fate.returned = true
+	}
+	if n.from != nil {
+		r.about(at, n)
+	}
+}
+
+// about makes a node of where a note is that was taken over from another log.
+func (r *reader) about(at *entryAt, n *note) {
+	w := r.node(at)
+	w.value, w.from, w.fate = n.value, n.from, n.fate
+	w.sale, _ = r.sale(n.sale)
+	r.out.nodes = append(r.out.nodes, w)
 }
 
 // settles reports whether an entry is the first to say where a note is. A second one

@@ -43,13 +43,19 @@ type settler struct {
 
 // settle of rule set 1: payments of one bill share what was due; decisions apply to
 // what they point at, in their order; what they cannot take is disputed.
-func (firstRules) settle(nodes []*node) settled {
-	s := settler{
+func (firstRules) settle(nodes []*node) settled { return newSettler(nodes).run() }
+
+func newSettler(nodes []*node) *settler {
+	s := &settler{
 		nodes: append([]*node(nil), nodes...), at: map[event.Ref]*node{}, items: map[*node][]*item{},
 		bag: map[event.Ref]*node{}, carried: map[event.Ref]bool{}, said: map[*node]event.Body{}, done: map[*node]bool{},
 	}
 	sort.Slice(s.nodes, func(i, j int) bool { return s.nodes[i].before(s.nodes[j]) })
 	s.index()
+	return s
+}
+
+func (s *settler) run() settled {
 	s.payments()
 	for _, step := range []func(*node){s.fact, s.count, s.resolve, s.consume, s.payOut, s.deposit, s.writeOff} {
 		for _, n := range s.nodes {

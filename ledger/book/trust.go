@@ -13,12 +13,20 @@ import (
 
 // trust is what the authority has said of machines, and the office of held entries.
 type trust struct {
-	revoked map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool
-	decided map[event.Ref]event.Verdict
+	revoked   map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool
+	decided   map[event.Ref]event.Verdict
+	takenOver map[event.Ref][]*identity // notes that later logs have taken over → those logs
+	last      map[stream]uint32         // newest incarnation whose log is under rule set 2 or later
+}
+
+// stream is what one machine writes one log after another of.
+type stream struct {
+	machine [ed25519.PublicKeySize]byte
+	author  event.Author
 }
 
 func newTrust() *trust {
-	return &trust{revoked: map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool{}, decided: map[event.Ref]event.Verdict{}}
+	return &trust{revoked: map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool{}, decided: map[event.Ref]event.Verdict{}, takenOver: map[event.Ref][]*identity{}, last: map[stream]uint32{}}
 }
 
 // trustOf collects it from all logs. A tip that any revocation accepts is accepted;
@@ -38,6 +46,13 @@ func (k *Keeper) trustOf() *trust {
 			if t.decided[d.Entry] != event.VerdictCounts {
 				t.decided[d.Entry] = d.Verdict
 			}
+		}
+		for _, r := range g.out.tookOver {
+			t.takenOver[r] = append(t.takenOver[r], &g.identity)
+		}
+		if g.out.newest > 0 {
+			s := stream{g.machine, g.author}
+			t.last[s] = max(t.last[s], g.ordinal)
 		}
 	}
 	return t
@@ -73,16 +88,26 @@ type place struct {
 
 // view is all that the reading of one log depends on beside its own entries.
 type view struct {
-	twice   bool // another log has the same name
-	opened  bool // its key has opened it with another entry 0 too
-	revoked bool
-	tips    []event.Accepted // of this log, in order
-	decided map[place]event.Verdict
-	named   map[place]bool // notes that an entry names which was decided to count
+	twice     bool // another log has the same name
+	opened    bool // its key has opened it with another entry 0 too
+	revoked   bool
+	tips      []event.Accepted // of this log, in order
+	decided   map[place]event.Verdict
+	named     map[place]bool // notes that an entry names which was decided to count
+	takenOver map[place]bool // notes that a later log of the machine has taken over
+	followed  bool           // a later log of the machine is under rule set 2 or later
 }
 
 func (k *Keeper) viewOf(g *group, t *trust) *view {
-	v := &view{twice: k.names[g.prefix()] > 1, opened: k.ids[g.id] > 1}
+	v := &view{twice: k.names[g.prefix()] > 1, opened: k.ids[g.id] > 1, followed: t.last[stream{g.machine, g.author}] > g.ordinal}
+	for r, by := range t.takenOver {
+		if r.Log == g.id && slices.ContainsFunc(by, func(l *identity) bool { return l.machine == g.machine && l.ordinal > g.ordinal }) {
+			if v.takenOver == nil {
+				v.takenOver = map[place]bool{}
+			}
+			v.takenOver[place{r.Index, r.Leaf}] = true
+		}
+	}
 	tips, revoked := t.revoked[g.machine]
 	if !revoked {
 		return v
@@ -108,8 +133,11 @@ func (k *Keeper) viewOf(g *group, t *trust) *view {
 	return v
 }
 
+// whole reports whether what the log says depends on more than what it said before.
+func (v *view) whole() bool { return v.revoked || v.followed || len(v.takenOver) > 0 }
+
 func (v *view) same(w *view) bool {
-	return v.twice == w.twice && v.opened == w.opened && v.revoked == w.revoked && slices.Equal(v.tips, w.tips) && maps.Equal(v.decided, w.decided)
+	return v.twice == w.twice && v.opened == w.opened && v.revoked == w.revoked && v.followed == w.followed && maps.Equal(v.takenOver, w.takenOver) && slices.Equal(v.tips, w.tips) && maps.Equal(v.decided, w.decided)
 }
 
 // holds says what becomes of an entry that no accepted tip covers: held, or decided

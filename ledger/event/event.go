@@ -28,11 +28,13 @@ const (
 	KindAcceptorSeen       ledger.Kind = 16
 	KindNoteOrphaned       ledger.Kind = 17
 	KindDeviceFault        ledger.Kind = 18
+	KindNoteTakenOver      ledger.Kind = 19
 	KindPaymentCommitted   ledger.Kind = 30
 	KindCreditRedeemed     ledger.Kind = 32
 	KindSlipIssued         ledger.Kind = 33
 	KindPrintIntent        ledger.Kind = 40
 	KindPrinted            ledger.Kind = 41
+	KindPaperTakenOver     ledger.Kind = 42
 	KindCashBoxRemoved     ledger.Kind = 50
 	KindCashBoxInserted    ledger.Kind = 51
 	KindBoxCounted         ledger.Kind = 52
@@ -129,6 +131,9 @@ func newLaterBody(k ledger.Kind) Body {
 	if b := newDecision(k); b != nil {
 		return b
 	}
+	if b := newTakenOver(k); b != nil {
+		return b
+	}
 	return newPrivateBody(k)
 }
 
@@ -162,6 +167,17 @@ func newDecision(k ledger.Kind) Body {
 		return &HeldDecided{}
 	case KindPaperRecovered:
 		return &PaperRecovered{}
+	}
+	return nil
+}
+
+// newTakenOver returns the bodies of what a log takes from one that was given up.
+func newTakenOver(k ledger.Kind) Body {
+	switch k {
+	case KindNoteTakenOver:
+		return &NoteTakenOver{}
+	case KindPaperTakenOver:
+		return &PaperTakenOver{}
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (b *NoteEscrowed) check() error    { return checkValue(b.Value) }
 // StackIntent says that the acceptor is about to be told to keep the note. It is
 // durable before the byte that lets the note pass.
 type StackIntent struct {
-	Note uint64 `cbor:"0,keyasint"` // index of NoteEscrowed
+	Note uint64 `cbor:"0,keyasint"` // index of NoteEscrowed or NoteTakenOver
 }
 
 // Kind returns KindStackIntent.

@@ -248,7 +248,7 @@ func (b *SlipIssued) check() error {
 // PrintIntent says that a paper for the subject is about to be sent to the
 // printer. Copy 1 is the receipt, copy n > 1 is marked duplicate.
 type PrintIntent struct {
-	Subject uint64 `cbor:"0,keyasint"` // index of PaymentCommitted, SlipIssued or NoteUnresolved
+	Subject uint64 `cbor:"0,keyasint"` // index of PaymentCommitted, SlipIssued, NoteUnresolved or PaperTakenOver
 	Copy    uint32 `cbor:"1,keyasint"`
 }
 

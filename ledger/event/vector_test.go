@@ -70,6 +70,9 @@ func selected(change func(*event.BillSelected)) *event.BillSelected {
 	return b
 }
 
+// formerRef points into the log before.
+var formerRef = event.Ref{Log: ledger.LogID{0xaa}, Index: 1002, Leaf: [event.LeafBytes]byte{0xbb}}
+
 func goodBodies(t testing.TB) map[string]event.Body {
 	counters := event.Counters{Stacked: 7, Stored: 7, Rejected: 4294967295}
 	log := func(b byte) ledger.LogID { return ledger.LogID{b} }
@@ -94,6 +97,10 @@ func goodBodies(t testing.TB) map[string]event.Body {
 		"device-fault-printer":    &event.DeviceFault{Device: event.DevicePrinter, Fault: 6, Cleared: true},
 		"device-fault-unnamed":    &event.DeviceFault{Device: event.DevicePrinter, Fault: 255},
 		"device-fault-cleared":    &event.DeviceFault{Device: event.DeviceAcceptor, Fault: 3, Cleared: true},
+		"note-taken-over":         &event.NoteTakenOver{Sale: 3, Note: formerRef, Value: 500_00, Channel: 6, Serial: 4294967295, Counters: counters, Stacked: true},
+		"note-taken-over-open":    &event.NoteTakenOver{Sale: 3, Note: formerRef, Value: 10_00, Counters: counters},
+		"paper-taken-over":        &event.PaperTakenOver{Subject: formerRef, Copy: 999},
+		"paper-taken-over-new":    &event.PaperTakenOver{Subject: formerRef},
 		"payment-committed":       payment(nil),
 		"payment-committed-part":  payment(func(p *event.PaymentCommitted) { p.Tendered, p.Applied, p.Surplus = 100_00, 100_00, 0 }),
 		"payment-committed-exact": payment(func(p *event.PaymentCommitted) { p.Tendered, p.Surplus, p.Rule = 1264_00, 0, event.SurplusRefused }),
@@ -154,6 +161,9 @@ func badBodies(t testing.TB) []badBody {
 		{"returned-evidence-4", v, "evidence 4", &event.NoteReturned{Evidence: 4}},
 		{"unresolved-reason-0", v, "doubt reason 0", &event.NoteUnresolved{}},
 		{"orphaned-negative", v, "-1 paise", &event.NoteOrphaned{Value: -1}},
+		{"taken-over-zero", v, "note of 0", &event.NoteTakenOver{Note: formerRef}},
+		{"taken-over-of-10001-rupees", l, "note of 1000100", &event.NoteTakenOver{Note: formerRef, Value: 10_001_00}},
+		{"paper-taken-over-copy-1000", l, "copy 1000", &event.PaperTakenOver{Subject: formerRef, Copy: 1000}},
 		{"device-3", v, "device 3", &event.DeviceFault{Device: 3, Fault: 1}},
 		{"device-fault-0", v, "fault 0", &event.DeviceFault{Device: 1}},
 		{"print-copy-0", v, "copy 0", &event.PrintIntent{}},
@@ -252,6 +262,9 @@ func eventVectors(t *testing.T) []vector.Vector {
 		{"acceptor-seen-two-counters", vector.Form, "different number of elements", raw(t, event.KindAcceptorSeen, map[uint64]any{0: 1, 1: []uint64{7, 7}})},
 		{"acceptor-seen-no-counters", vector.Form, "another canonical form", raw(t, event.KindAcceptorSeen, map[uint64]any{0: 1})},
 		{"acceptor-seen-serial-33-bits", vector.Limit, "overflow", raw(t, event.KindAcceptorSeen, map[uint64]any{0: uint64(1) << 32, 1: []uint64{7, 7, 7}})},
+		{"taken-over-stacked-false", vector.Canonical, "another canonical form", raw(t, event.KindNoteTakenOver, map[uint64]any{0: 3, 1: formerRef, 2: 1000, 3: 1, 4: 9, 5: []uint64{7, 7, 7}, 6: false})},
+		{"taken-over-note-as-index", vector.Form, "malformed", raw(t, event.KindNoteTakenOver, map[uint64]any{0: 3, 1: 2, 2: 1000, 3: 1, 4: 9, 5: []uint64{7, 7, 7}})},
+		{"paper-taken-over-short-leaf", vector.Form, "another canonical form", raw(t, event.KindPaperTakenOver, map[uint64]any{0: []any{make([]byte, 16), 5, make([]byte, 7)}, 1: 1})},
 		{"fault-cleared-as-number", vector.Form, "malformed", raw(t, event.KindDeviceFault, map[uint64]any{0: 1, 1: 1, 2: 1})},
 		{"printer-fault-0", vector.Value, "fault 0 of device 2", raw(t, event.KindDeviceFault, map[uint64]any{0: 2, 1: 0, 2: false})},
 		{"printer-fault-256", vector.Limit, "overflow", raw(t, event.KindDeviceFault, map[uint64]any{0: 2, 1: 256, 2: false})},
@@ -292,7 +305,7 @@ func TestEventVectors(t *testing.T) {
 // TestEveryFieldCounts takes each field out of each good body, and adds one: the
 // body is refused, or it was one that may be absent.
 func TestEveryFieldCounts(t *testing.T) {
-	mayBeAbsent := map[ledger.Kind][]uint64{event.KindBillSelected: {10}, event.KindNoteStacked: {2}, event.KindNoteOrphaned: {3}}
+	mayBeAbsent := map[ledger.Kind][]uint64{event.KindBillSelected: {10}, event.KindNoteStacked: {2}, event.KindNoteOrphaned: {3}, event.KindNoteTakenOver: {6}}
 	for name, b := range allGood(t) {
 		var fields map[uint64]ledger.RawCBOR
 		if err := ledger.Decode(must[[]byte](t)(ledger.Encode(b)), &fields); err != nil {

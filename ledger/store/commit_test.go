@@ -195,6 +195,7 @@ func TestFailedIndexEndsRun(t *testing.T) {
 
 // gate is a disk on which one sync waits and fails.
 type gate struct {
+	passes bool // it does not fail
 	journal.OSDisk
 	syncing, release chan struct{}
 	armed            bool
@@ -230,6 +231,10 @@ func (f gateFile) Sync() error {
 	}
 	close(f.g.syncing)
 	<-f.g.release
+	if f.g.passes {
+		f.g.armed = false
+		return f.File.Sync()
+	}
 	f.g.syncing = nil
 	return errGate
 }
@@ -294,4 +299,74 @@ func TestSyncFailsWhileTheNextIsGathered(t *testing.T) {
 		t.Errorf("%d entries after the next start, %d were acknowledged and one was in flight", got, size)
 	}
 	do(t, w.end())
+}
+
+// The proof that an own log has another history is kept beside what was signed at the
+// same size, though that is still on its way into the index.
+func TestForkOfWhatIsPending(t *testing.T) {
+	w := newOwnWorld(t, store.Config{After: func(time.Duration) <-chan time.Time { return nil }})
+	var ours []store.Committed
+	for range 4 {
+		c, err := w.commit(1)
+		do(t, err)
+		ours = append(ours, c)
+	}
+	twin, err := storetest.NewAuthor(w.me)
+	do(t, err)
+	for range 2 {
+		e, err := storetest.Sale(99)
+		do(t, err)
+		_, err = twin.Write(e)
+		do(t, err)
+	}
+	results, err := w.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+	do(t, err)
+	if results[0].Err == nil {
+		t.Error("another history of an own log was taken")
+	}
+	forks := w.Forks()
+	if len(forks) != 1 || forks[0].Ours != ours[2].End {
+		t.Errorf("%+v is kept, want our checkpoint at %d", forks, ours[2].End.Size)
+	}
+	_ = w.end() // the proof is why it ended
+}
+
+// When ctx ends while a batch is being made durable, what was gathered meanwhile is
+// committed and nothing more is taken, however many wait.
+func TestEndsWithWhatIsGathered(t *testing.T) {
+	syncing := make(chan struct{})
+	g := &gate{syncing: syncing, release: make(chan struct{}), passes: true}
+	w := newOwnWorld(t, store.Config{Disk: g, After: func(time.Duration) <-chan time.Time { return nil }})
+	_, err := w.commit(3)
+	do(t, err)
+	size := w.writer.Size()
+	g.armed = true
+	begin := func(built func()) chan error {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := w.writer.Commit(context.Background(), func(first uint64) ([]ledger.Entry, error) {
+				defer built()
+				e, err := storetest.Sale(first)
+				return []ledger.Entry{e}, err
+			})
+			answer <- err
+		}()
+		return answer
+	}
+	inFlight := begin(func() {})
+	<-syncing
+	built := make(chan struct{})
+	gathered := begin(func() { close(built) })
+	<-built
+	w.stop()
+	waiting := begin(func() { t.Error("a commit was taken after the end") })
+	close(g.release)
+	do(t, <-inFlight, <-gathered, <-w.ended)
+	if err := <-waiting; !errors.Is(err, store.ErrStopped) {
+		t.Errorf("error %v, want that the store has stopped", err)
+	}
+	if got := w.writer.Size(); got != size+2 {
+		t.Errorf("%d entries, want %d", got, size+2)
+	}
+	do(t, w.Close())
 }

@@ -40,7 +40,7 @@ func newDamageWorld(t *testing.T) damageWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := damageWorld{me: me, cfg: store.Config{Dir: t.TempDir(), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey), SegmentBytes: 2000}}
+	w := damageWorld{me: me, cfg: store.Config{Dir: t.TempDir(), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey), SegmentBytes: 2000, MemTableBytes: 1 << 20}}
 	if w.peer, err = storetest.NewAuthor(neighbour); err != nil {
 		t.Fatal(err)
 	}

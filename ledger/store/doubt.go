@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -50,10 +51,18 @@ func doubtful(err error) bool {
 	return errors.Is(err, ErrInDoubt) || errors.As(err, &damage) || errors.Is(err, ledger.ErrMalformed)
 }
 
+// mayGiveUp reports whether it is wanted that the log be given up where it is in doubt.
+func (c *Config) mayGiveUp(id ledger.LogID) bool {
+	return c.GiveUp && (len(c.GiveUpOnly) == 0 || slices.Contains(c.GiveUpOnly, id))
+}
+
 // setAside remembers a log in doubt where that is wanted, and returns err where not.
 func (s *Store) setAside(id ledger.LogID, err error) error {
-	if !s.cfg.GiveUp || !doubtful(err) || errors.Is(err, errDamagedIndex) {
+	if !doubtful(err) || errors.Is(err, errDamagedIndex) {
 		return err
+	}
+	if !s.cfg.mayGiveUp(id) {
+		return &OwnLogError{id, err}
 	}
 	s.doubts = append(s.doubts, doubt{id, err})
 	return nil

@@ -338,7 +338,7 @@ func (s *Store) keepFork(h held, run ledger.Run) error {
 	if known >= forksMax {
 		return nil
 	}
-	ours, err := h.index.checkpoint(h.branch, run.End.Size)
+	ours, err := h.checkpointAt(run.End.Size)
 	if errors.Is(err, ErrNotHeld) {
 		ours, err = h.log.End, nil
 	}

@@ -36,15 +36,17 @@ func (h held) indexed() uint64 {
 	return h.log.End.Size
 }
 
-// pendingAt returns the checkpoint at exactly that size of what is on its way into
-// the index.
-func (h held) pendingAt(size uint64) (ledger.Checkpoint, bool) {
+// checkpointAt returns the checkpoint kept at exactly that size, or ErrNotHeld.
+func (h held) checkpointAt(size uint64) (ledger.Checkpoint, error) {
+	if size == h.log.End.Size {
+		return h.log.End, nil
+	}
 	for _, g := range h.pending {
 		if g.log.End.Size == size {
-			return g.log.End, true
+			return g.log.End, nil
 		}
 	}
-	return ledger.Checkpoint{}, false
+	return h.index.checkpoint(h.branch, size)
 }
 
 // grow verifies run and returns what the log grows by and the log after it. Commit,
@@ -184,10 +186,7 @@ func (h held) rootAt(size uint64) (ledger.Hash, error) {
 	case h.log.End.Size:
 		return h.log.End.Root, nil
 	}
-	if c, ok := h.pendingAt(size); ok {
-		return c.Root, nil
-	}
-	c, err := h.index.checkpoint(h.branch, size)
+	c, err := h.checkpointAt(size)
 	if err == nil {
 		return c.Root, nil
 	}
@@ -325,13 +324,7 @@ func (s *Store) CheckpointAt(id ledger.LogID, size uint64) (ledger.Checkpoint, e
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	if size == h.log.End.Size {
-		return h.log.End, nil
-	}
-	if c, ok := h.pendingAt(size); ok {
-		return c, nil
-	}
-	return h.index.checkpoint(h.branch, size)
+	return h.checkpointAt(size)
 }
 
 // Covering returns the first kept checkpoint that vouches for the entry: of an own

@@ -58,8 +58,11 @@ func TestMarksAreReplaced(t *testing.T) {
 	if err := m.begin(map[branchName]ledger.Tip{}, lost); err != nil {
 		t.Fatal(err)
 	}
-	for n := range uint64(5000) {
-		tips := map[branchName]ledger.Tip{{log: ledger.LogID{byte(n)}, number: byte(n % 3)}: {Size: n, Root: ledger.Hash{byte(n)}}}
+	for n := range uint64(400) { // some 15 marks a time, more than ten times what the file has room for
+		tips := map[branchName]ledger.Tip{}
+		for k := range 1 + n%29 {
+			tips[branchName{log: ledger.LogID{byte(n + 7*k)}, number: byte(n % 3)}] = ledger.Tip{Size: n, Root: ledger.Hash{byte(n)}}
+		}
 		maps.Copy(want, tips)
 		if err := m.add(tips, lost); err != nil {
 			t.Fatal(err)

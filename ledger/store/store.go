@@ -26,6 +26,16 @@ var ErrNotHeld = errors.New("not held")
 // positions twice, so nothing is opened.
 var ErrInDoubt = errors.New("the log is in doubt")
 
+// OwnLogError is why an own log is not opened, or not written any more: it is in doubt,
+// or its journal is damaged. Config.GiveUp is the remedy.
+type OwnLogError struct {
+	Log ledger.LogID
+	Err error // names the log
+}
+
+func (e *OwnLogError) Error() string { return e.Err.Error() }
+func (e *OwnLogError) Unwrap() error { return e.Err }
+
 // ErrStopped is returned by Commit when Run has ended.
 var ErrStopped = errors.New("the store has stopped")
 
@@ -44,8 +54,11 @@ type Config struct {
 	EvidenceDir string
 	// GiveUp says what becomes of an own log in doubt, or whose journal is damaged:
 	// true, it becomes one like any other machine's, OpenOwn refuses its key with
-	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses.
+	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses with
+	// an *OwnLogError.
 	GiveUp bool
+	// GiveUpOnly narrows GiveUp to these logs; empty: whichever is in doubt.
+	GiveUpOnly []ledger.LogID
 	// RoomBytes is how much must be free on the disk for money to be taken; 0: 256 MiB.
 	// With less than a fourth of it nothing of other machines is taken in, with less
 	// than an eighth Open refuses with ErrNoRoom.
@@ -114,9 +127,9 @@ type Store struct {
 }
 
 // Open opens the data folder, or makes one, and recovers everything that was
-// acknowledged. It returns ErrInUse, ErrForeign, ErrInDoubt, ErrNoRoom or a
-// *journal.DamageError where that applies, and then has lost nothing. Nothing runs
-// yet but Badger's own housekeeping.
+// acknowledged. It returns ErrInUse, ErrForeign, ErrNoRoom, ErrInDoubt or a
+// *journal.DamageError where that applies, the last two within an *OwnLogError, and then
+// has lost nothing. Nothing runs yet but Badger's own housekeeping.
 func Open(cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -350,11 +363,11 @@ func (s *Store) followIndex(x *index) error {
 }
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
-	return fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)
+	return &OwnLogError{id, fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)}
 }
 
 func forkedOwn(id ledger.LogID, size uint64) error {
-	return elsewhere{fmt.Errorf("own log %s: a neighbour showed another history of %d entries that its key signed, so a copy of this disk wrote too: %w; end the other machine, and begin a new incarnation", id, size, ErrInDoubt)}
+	return elsewhere{&OwnLogError{id, fmt.Errorf("own log %s: a neighbour showed another history of %d entries that its key signed, so a copy of this disk wrote too: %w; end the other machine, and begin a new incarnation", id, size, ErrInDoubt)}}
 }
 
 // Run commits what Writers are given until ctx ends, then returns nil. Any other

@@ -32,8 +32,13 @@ func TestCrash(t *testing.T) {
 // The store against a map in memory, and several stores against each other; a
 // failing seed is added for good.
 func TestModel(t *testing.T) {
+	var seen storetest.ModelEvents
 	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { storetest.Model(t, store.Open, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { seen = seen.Plus(storetest.Model(t, store.Open, seed)) })
+	}
+	t.Logf("%+v", seen)
+	if seen.Repaired < 3 || seen.PutBack < 2 || seen.Forked < 3 || seen.Beyond < 1 {
+		t.Errorf("the seeds bring too little: %+v", seen)
 	}
 }
 

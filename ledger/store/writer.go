@@ -124,7 +124,7 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 	if err == nil {
 		err = s.checkDoubt(id, h, late, head)
 	}
-	if err != nil && s.cfg.GiveUp && doubtful(err) {
+	if err != nil && s.cfg.mayGiveUp(id) && doubtful(err) {
 		return nil, errors.Join(err, s.index(late...)) // nothing more will be signed on top
 	}
 	if err != nil {
@@ -247,6 +247,13 @@ func (w *Writer) errStopped() error {
 	return fmt.Errorf("couldn't commit to log %s: %w", w.id, ErrStopped)
 }
 
+// failure is why nothing can be made durable any more, nil while it can.
+func (s *Store) failure() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.fatal
+}
+
 func (w *Writer) stop() { w.stopOnce.Do(func() { close(w.stopped) }) }
 
 // run is the committer, with the indexer beside it. It returns nil when ctx ends and
@@ -285,6 +292,9 @@ func (w *Writer) commitAll(ctx context.Context) error {
 		}
 		if err == nil {
 			err = w.indexer.await()
+		}
+		if err == nil {
+			err = w.store.failure() // nothing more is signed
 		}
 		if err != nil {
 			b.answer(answer{err: err})
@@ -360,14 +370,16 @@ func (b *batch) answer(a answer) {
 // waits for a first request if none has come, and takes all that wait then. An empty
 // batch and no error mean that ctx has ended. An error is that of the batch before.
 func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) error {
+	requests, done := w.requests, ctx.Done()
 	for flying != nil {
-		requests := w.requests
 		if b.full() {
 			requests = nil
 		}
 		select {
+		case <-done:
+			requests, done = nil, nil // what was built is committed yet
 		case r := <-requests:
-			w.prepare(b, r)
+			w.prepare(ctx, b, r)
 		case err := <-flying:
 			if err != nil {
 				return err
@@ -378,7 +390,7 @@ func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) erro
 	if w.sinceHead >= headEvery {
 		w.offerHead()
 	}
-	for yielded := false; !b.full(); {
+	for yielded := false; !b.full() && ctx.Err() == nil; {
 		r, err := w.receive(ctx, len(b.requests) == 0)
 		if err != nil || r == nil && (yielded || len(b.requests) == 0 || b.count >= worthSigning) {
 			return err
@@ -388,7 +400,7 @@ func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) erro
 			yielded = true
 			continue
 		}
-		w.prepare(b, r)
+		w.prepare(ctx, b, r)
 	}
 	return nil
 }
@@ -420,8 +432,13 @@ func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
 	}
 }
 
-// prepare runs build and puts what it returns into the batch, or answers its error.
-func (w *Writer) prepare(b *batch, r *request) {
+// prepare runs build and puts what it returns into the batch, or answers its error. No
+// build begins once ctx has ended.
+func (w *Writer) prepare(ctx context.Context, b *batch, r *request) {
+	if ctx.Err() != nil {
+		r.done <- answer{err: ErrStopped}
+		return
+	}
 	if err := w.build(r, b.first+uint64(b.count)); err != nil {
 		r.done <- answer{err: err}
 		return

@@ -69,7 +69,7 @@ func (w *world) live(life int) {
 	}
 	s, err := w.open(store.Config{
 		Dir: w.dir, Fleet: w.fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), Disk: disk,
-		SegmentBytes: 2000, // so that segments begin often
+		SegmentBytes: 2000, MemTableBytes: 1 << 20, // so that segments and tables begin often
 	})
 	var writer *store.Writer
 	if err == nil {

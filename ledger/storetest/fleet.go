@@ -83,6 +83,19 @@ func (f Fleet) machine(role cert.Role, slot uint32, stream cert.Stream) (Machine
 	return m, err
 }
 
+// Next is the machine with the next incarnation of its log, of whose predecessor last is
+// known.
+func (m Machine) Next(reason cert.Reason, last ledger.Checkpoint) (Machine, error) {
+	opened, id := *m.Opened, m.ID()
+	m.LogKey = derive("log after", id.String())
+	g := cert.Grant{LogKey: [32]byte(m.LogKey.Public().(ed25519.PublicKey)), Stream: opened.Grant.Stream, Ordinal: opened.Grant.Ordinal + 1, Reason: reason}
+	g.Before = &cert.Predecessor{Log: id, Size: last.Size, Root: last.Root}
+	var err error
+	opened.Grant, err = cert.SignGrant(m.Key, g)
+	m.Opened = &opened
+	return m, err
+}
+
 // Open is the entry that opens the machine's log.
 func (m Machine) Open() (ledger.Entry, error) { return event.New(ledger.Time{}, m.Opened) }
 

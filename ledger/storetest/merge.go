@@ -29,7 +29,7 @@ func Merge(t testing.TB, open Opener, seed uint64) {
 	var nodes []*store.Store
 	for n := range uint32(3) {
 		me := must[Machine](t)(fleet.Machine(cert.RoleKiosk, 50+n))
-		s := must[*store.Store](t)(open(store.Config{Dir: filepath.Join(t.TempDir(), "data"), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey)}))
+		s := must[*store.Store](t)(open(store.Config{Dir: filepath.Join(t.TempDir(), "data"), Fleet: fleet.Public, Machine: me.Key.Public().(ed25519.PublicKey), MemTableBytes: 1 << 20}))
 		defer func() {
 			if err := s.Close(); err != nil {
 				t.Error(err)

@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -115,13 +115,14 @@ func (m modelLog) ingest(history [][]byte, first, end int) (next modelLog, added
 }
 
 // Model runs a random workload under the seed against a store and against a map in
-// memory, through orderly and sudden ends, and compares everything that can be
-// asked after each start.
-func Model(t testing.TB, open Opener, seed uint64) {
+// memory, through orderly and sudden ends, damage to the own journal that can be made
+// good, disks put back to an earlier state and copies of the disk that write on. It
+// compares everything that can be asked after each start, and returns what happened.
+func Model(t testing.TB, open Opener, seed uint64) ModelEvents {
 	t.Logf("seed %d", seed)
-	w := &modelWorld{t: t, open: open, rand: rand.New(rand.NewPCG(seed, 5)), root: t.TempDir(), logs: map[ledger.LogID]modelLog{}}
+	w := &modelWorld{t: t, open: open, rand: rand.New(rand.NewPCG(seed, 5)), root: t.TempDir(), logs: map[ledger.LogID]modelLog{}, proofs: map[ledger.LogID]ledger.Checkpoint{}}
 	w.fleet = must[Fleet](t)(NewFleet("model"))
-	w.me = must[Machine](t)(w.fleet.Machine(cert.RoleKiosk, 1))
+	w.begin(must[Machine](t)(w.fleet.Machine(cert.RoleKiosk, 1)))
 	for slot := range uint32(3) {
 		w.tellers = append(w.tellers, teller{must[*Author](t)(NewAuthor(must[Machine](t)(w.fleet.Machine(cert.RoleKiosk, 2+slot))))})
 	}
@@ -131,6 +132,7 @@ func Model(t testing.TB, open Opener, seed uint64) {
 		w.live(life)
 	}
 	t.Logf("pruned: %v", slices.Collect(maps.Values(w.pruned)))
+	return w.seen
 }
 
 type modelWorld struct {
@@ -138,22 +140,30 @@ type modelWorld struct {
 	open    Opener
 	rand    *rand.Rand
 	fleet   Fleet
-	me      Machine
 	root    string
 	dir     string
-	own     [][]byte
-	ends    []ledger.Checkpoint // of own commits
+	own     teller // the log of the incarnation of now
+	copy    teller // another history of it, by a copy of the disk; without a key when there is none
+	left    []modelDisk
 	tellers []teller
 	logs    map[ledger.LogID]modelLog
 	office  *Author // acknowledges
 	clock   uint64  // the office's
 	pruned  map[ledger.LogID]uint64
+	against ledger.Checkpoint                  // what the own log was contradicted by in the life before
+	proofs  map[ledger.LogID]ledger.Checkpoint // of those given up as forked
+	damaged string                             // what was damaged of the own journal since the life before
+	seen    ModelEvents
 }
 
 func (w *modelWorld) live(life int) {
-	s := must[*store.Store](w.t)(w.open(store.Config{Dir: w.dir, Fleet: w.fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), SegmentBytes: 20_000, PruneAge: pruneAge}))
+	s := must[*store.Store](w.t)(w.open(store.Config{
+		Dir: w.dir, Fleet: w.fleet.Public, Machine: w.own.Key.Public().(ed25519.PublicKey), SegmentBytes: 4000, MemTableBytes: 1 << 20, GiveUp: true, PruneAge: pruneAge,
+		After: func(time.Duration) <-chan time.Time { return nil }, // no seal but at an orderly end
+	}))
+	w.recovered(s)
 	w.check(s)
-	writer := must[*store.Writer](w.t)(s.OpenOwn(w.me.LogKey))
+	writer := must[*store.Writer](w.t)(s.OpenOwn(w.own.LogKey))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -168,38 +178,54 @@ func (w *modelWorld) live(life int) {
 		default:
 			w.ingest(s)
 		}
+		if w.neighbour(s); w.against != (ledger.Checkpoint{}) {
+			break
+		}
 	}
+	contradicted := w.against != (ledger.Checkpoint{})
 	sudden := w.rand.IntN(2) == 0
 	if sudden {
-		next := filepath.Join(w.root, fmt.Sprint(life+1))
-		if err := copyStill(w.dir, next); err != nil {
-			w.t.Fatal(err)
-		}
-		w.dir = next
+		w.pull(life)
 	} else {
 		w.check(s)
 	}
 	cancel()
-	if err := errors.Join(<-ended, s.Close()); err != nil {
+	if err := <-ended; errors.Is(err, store.ErrInDoubt) != contradicted || err != nil && !contradicted {
+		w.t.Fatalf("life %d: Run ended with %v", life, err)
+	}
+	if err := s.Close(); err != nil {
 		w.t.Fatalf("life %d: %v", life, err)
+	}
+	switch {
+	case contradicted: // the disk is left alone
+	case w.rand.IntN(3) == 0:
+		w.putBack()
+	case !sudden: // else the index may lack what was damaged
+		w.damage()
 	}
 }
 
 func (w *modelWorld) commit(writer *store.Writer) {
 	var entries []ledger.Entry
-	if len(w.own) == 0 {
-		entries = append(entries, must[ledger.Entry](w.t)(w.me.Open()))
+	if len(w.own.Runs) == 0 {
+		entries = append(entries, must[ledger.Entry](w.t)(w.own.Open()))
 	}
 	for range 1 + w.rand.IntN(40) {
 		e := must[ledger.Entry](w.t)(Filler(w.rand.Uint64(), 8+w.rand.IntN(20)))
 		if w.rand.IntN(9) == 0 {
 			e = must[ledger.Entry](w.t)(modelPayment(w.rand))
 		}
-		e.Time.WallMs = uint64(len(w.own) + w.rand.IntN(50))
+		e.Time.WallMs = w.own.Log.End.Size + uint64(w.rand.IntN(50))
 		entries = append(entries, e)
 	}
 	c := must[store.Committed](w.t)(writer.Commit(w.t.Context(), func(uint64) ([]ledger.Entry, error) { return entries, nil }))
-	w.own, w.ends = append(w.own, c.Entries...), append(w.ends, c.End)
+	root := w.own.Log.Edge.Root()
+	run := ledger.Run{Log: w.own.ID(), First: c.First, Branch: [ledger.BranchBytes]byte(root[:]), Entries: c.Entries, End: c.End}
+	next, _, err := w.own.Log.Extend(run)
+	if err != nil {
+		w.t.Fatalf("what was committed does not follow: %v", err)
+	}
+	w.own.Log, w.own.Runs = next, append(w.own.Runs, run)
 }
 
 // grow lets a history go on, or begins another from somewhere in one.
@@ -249,21 +275,22 @@ func (w *modelWorld) ingest(s *store.Store) {
 func (w *modelWorld) check(s *store.Store) {
 	w.t.Helper()
 	paid := map[event.BillKey][]ledger.Position{}
-	if len(w.own) > 0 {
-		w.same(s, s.Branches(w.me.ID()), modelLog{w.own}, paid)
+	if len(w.own.Runs) > 0 {
+		w.same(s, s.Branches(w.own.ID()), modelLog{w.own.whole()}, paid)
 		for range 20 {
-			i := w.rand.IntN(len(w.own))
-			at, _ := slices.BinarySearchFunc(w.ends, uint64(i+1), func(c ledger.Checkpoint, n uint64) int { return int(c.Size) - int(n) })
-			if got := must[ledger.Checkpoint](w.t)(s.Covering(ledger.Position{Log: w.me.ID(), Index: uint64(i)})); got != w.ends[at] {
-				w.t.Fatalf("own entry %d is covered by %d, want the commit's %d", i, got.Size, w.ends[at].Size)
+			i := w.rand.Uint64N(w.own.Log.End.Size)
+			at, _ := slices.BinarySearchFunc(w.own.Runs, i+1, func(r ledger.Run, n uint64) int { return int(r.End.Size) - int(n) })
+			if got := must[ledger.Checkpoint](w.t)(s.Covering(ledger.Position{Log: w.own.ID(), Index: i})); got != w.own.Runs[at].End {
+				w.t.Fatalf("own entry %d is covered by %d, want the commit's %d", i, got.Size, w.own.Runs[at].End.Size)
 			}
 		}
 	}
-	for id, m := range w.logs {
-		if len(m) > 0 {
+	for _, id := range slices.SortedFunc(maps.Keys(w.logs), func(a, b ledger.LogID) int { return bytes.Compare(a[:], b[:]) }) {
+		if m := w.logs[id]; len(m) > 0 {
 			w.same(s, s.Branches(id), m, paid)
 		}
 	}
+	w.checkProofs(s)
 	for b := range byte(modelBills) {
 		bill := event.BillKey{b}
 		want := slices.CompactFunc(slices.SortedFunc(slices.Values(paid[bill]), positions), func(a, b ledger.Position) bool { return a == b })

@@ -70,7 +70,10 @@ func (id Identity) OpenLogKey(stream cert.Stream, rand io.Reader) (LogKey, error
 }
 
 func (id Identity) readLogKey(stream cert.Stream) (LogKey, error) {
-	name := logKeyName(stream)
+	return id.readLogKeyFile(logKeyName(stream), stream)
+}
+
+func (id Identity) readLogKeyFile(name string, stream cert.Stream) (LogKey, error) {
 	var f logKeyFile
 	if err := readJSON(id.dir, name, &f); err != nil {
 		return LogKey{}, err
@@ -133,7 +136,7 @@ func (id Identity) NextLogKey(k LogKey, reason cert.Reason, last ledger.Checkpoi
 	if err != nil {
 		return LogKey{}, fmt.Errorf("couldn't begin a new incarnation: %w", err)
 	}
-	if err := writeFile(id.dir, fmt.Sprintf("log-%d-%d.json", stream, k.Grant.Ordinal), raw, 0o600); err != nil {
+	if err := writeFile(id.dir, formerLogKeyName(stream, k.Grant.Ordinal), raw, 0o600); err != nil {
 		return LogKey{}, err
 	}
 	g := cert.Grant{Stream: stream, Ordinal: k.Grant.Ordinal + 1, Reason: reason}

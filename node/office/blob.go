@@ -154,7 +154,10 @@ func saleOf(l Ledger, log LogInfo, body event.Body) (uint64, error) {
 		return b.Sale, nil
 	case *event.NoteUnresolved:
 		_, note, err := one(l, log, b.Note)
-		if n, ok := note.(*event.NoteEscrowed); ok && err == nil {
+		switch n := note.(type) {
+		case *event.NoteEscrowed:
+			return n.Sale, nil
+		case *event.NoteTakenOver:
 			return n.Sale, nil
 		}
 		return 0, errors.Join(err, ErrNoBlob)

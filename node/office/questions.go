@@ -38,7 +38,7 @@ type Asked struct {
 // named here comes after all.
 var urgency = []book.Reason{
 	book.ReasonFork, book.ReasonSlotTwice, book.ReasonHeld, book.ReasonFalseProof,
-	book.ReasonNoteInDoubt, book.ReasonBoxDiffers, book.ReasonDisagree, book.ReasonDisputed, book.ReasonUnmatched, book.ReasonOrphanedNote,
+	book.ReasonNoteInDoubt, book.ReasonBoxDiffers, book.ReasonDisagree, book.ReasonDisputed, book.ReasonUnmatched, book.ReasonOrphanedNote, book.ReasonSaleOpen,
 	book.ReasonBillTwice, book.ReasonRejected, book.ReasonCreditOpen, book.ReasonRefundOpen, book.ReasonSlipOpen,
 	book.ReasonPaper, book.ReasonTarget, book.ReasonWaiting, book.ReasonRole, book.ReasonMalformed, book.ReasonRules,
 }

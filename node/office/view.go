@@ -111,6 +111,7 @@ type View struct {
 	mu       sync.Mutex
 	logs     map[ledger.LogID]*fold   // guarded by mu: of the first branch of each
 	forked   map[ledger.LogID][]*fold // guarded by mu: of the further ones, in order
+	taken    map[ledger.Position]bool // guarded by mu: notes that a later log has taken over before they were read
 	machines map[uint32]*machine      // guarded by mu
 	payments []Payment                // guarded by mu, oldest first
 	count    int                      // guarded by mu
@@ -138,6 +139,7 @@ type machine struct {
 
 // fold is how far one branch of a log has been read, with the notes that are still open.
 type fold struct {
+	id     ledger.LogID
 	next   uint64
 	shared uint64 // entries before this one are counted with another branch
 	author event.Author
@@ -148,7 +150,7 @@ type fold struct {
 
 // NewView returns an empty view that does nothing until Run, which keeps the books.
 func NewView(l Ledger, n Network, books *book.Keeper, log *slog.Logger) *View {
-	return &View{ledger: l, network: n, books: books, log: log, logs: map[ledger.LogID]*fold{}, forked: map[ledger.LogID][]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
+	return &View{ledger: l, network: n, books: books, log: log, logs: map[ledger.LogID]*fold{}, taken: map[ledger.Position]bool{}, forked: map[ledger.LogID][]*fold{}, machines: map[uint32]*machine{}, changed: make(chan struct{})}
 }
 
 // booksRest is how many times as long the books rest as they worked: to look into each
@@ -225,7 +227,7 @@ func (v *View) fold(l LogInfo) *fold {
 		return v.forked[l.ID][l.Branch-1]
 	}
 	m := l.Opened.Chain.Machine
-	f := &fold{author: l.Opened.Author(), slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
+	f := &fold{id: l.ID, author: l.Opened.Author(), slot: m.Slot, ord: l.Opened.Grant.Ordinal, escrow: map[uint64]ledger.Paise{}}
 	if l.Branch == 0 {
 		v.logs[l.ID] = f
 		return f
@@ -304,13 +306,19 @@ func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body even
 	m := v.machine(f.slot)
 	switch b := body.(type) {
 	case *event.NoteEscrowed:
-		f.escrow[index] = b.Value
+		if !v.taken[ledger.Position{Log: f.id, Index: index}] {
+			f.escrow[index] = b.Value
+		}
 	case *event.NoteReturned:
 		delete(f.escrow, b.Note)
+	case *event.NoteTakenOver:
+		v.takeOver(f, index, b)
 	case *event.NoteStacked:
-		m.inBox += f.escrow[b.Note]
-		m.notes[f.escrow[b.Note]]++
-		delete(f.escrow, b.Note)
+		if value, open := f.escrow[b.Note]; open {
+			m.inBox += value
+			m.notes[value]++
+			delete(f.escrow, b.Note)
+		}
 	case *event.NoteUnresolved:
 		delete(f.escrow, b.Note)
 	case *event.NoteOrphaned:
@@ -323,6 +331,23 @@ func (v *View) fact(f *fold, index uint64, e ledger.Entry, raw []byte, body even
 	case *event.SlipIssued:
 		v.paid(f, index, e, raw, Payment{Biller: b.Biller, Slip: true, Tendered: b.Amount, Surplus: b.Amount})
 	}
+}
+
+// takeOver takes a note over from an earlier log: where that is open there, or not read
+// yet, this log says where it is.
+func (v *View) takeOver(f *fold, index uint64, b *event.NoteTakenOver) {
+	earlier := v.logs[b.Note.Log]
+	if earlier == nil || earlier.next <= b.Note.Index {
+		if b.Stacked {
+			return // that log will say so
+		}
+		v.taken[ledger.Position{Log: b.Note.Log, Index: b.Note.Index}] = true
+	} else if _, open := earlier.escrow[b.Note.Index]; !open {
+		return // it is counted, or came back
+	} else {
+		delete(earlier.escrow, b.Note.Index)
+	}
+	f.escrow[index] = b.Value
 }
 
 func (v *View) paid(f *fold, index uint64, e ledger.Entry, raw []byte, p Payment) {

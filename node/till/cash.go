@@ -120,6 +120,11 @@ func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	if known == nil { // durable before the first note: an orphan is compared with it
 		out.Draft = fixed(&event.AcceptorSeen{Serial: e.Identity.Serial, Counters: counters(e.Counters)})
 	}
+	for _, f := range m.jams { // open in the log, and not said again before it was ready
+		if !slices.Contains(a.faults, f) {
+			out.Draft = both(out.Draft, fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(f), Cleared: true}))
+		}
+	}
 	if f := resolve(open, known, e); len(f) > 0 {
 		settled := Out{Draft: fixed(f...)}
 		switch f[0].(type) {
@@ -173,6 +178,9 @@ func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
 	a.fault = hardware.FaultNone
 	if n := len(a.faults); n > 0 {
 		a.fault = a.faults[n-1] // the newest is what somebody stands in front of
+	}
+	if slices.Contains(m.jams, e.Fault) != e.Cleared {
+		return Out{} // it lasts since before a restart: the log has it
 	}
 	return Out{Draft: fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(e.Fault), Cleared: e.Cleared})}
 }

@@ -2,6 +2,7 @@ package till
 
 import (
 	"rasid/hardware"
+	"rasid/ledger"
 	"rasid/ledger/event"
 )
 
@@ -73,11 +74,19 @@ func (m *Machine) looked(e Looked) Out {
 	}
 	bill := *e.Bill
 	m.bill, m.problem = &bill, Problem{}
-	if p, yes := m.paidFor(&bill); yes {
-		bill.Due = max(0, bill.Due-p.applied) // shown as what is left; nothing left cannot be paid
-		m.problem = Problem{Key: "kiosk.dues.part_here", Args: []any{"amount", p.applied, "date", p.at}}
+	m.paid = e.Paid
+	if len(m.paid) > 0 {
+		sum, newest := ledger.Paise(0), m.paid[len(m.paid)-1]
+		for _, p := range m.paid {
+			sum += p.Applied // bounded by the bill, far from overflow
+		}
+		bill.Due = max(0, bill.Due-sum) // shown as what is left; nothing left cannot be paid
+		m.problem = Problem{Key: "kiosk.dues.part_here", Args: []any{"amount", sum, "date", newest.At}}
+		if newest.Kiosk != "" {
+			m.problem = Problem{Key: "kiosk.dues.part_there", Args: []any{"amount", sum, "date", newest.At, "kiosk", newest.Kiosk}}
+		}
 		if bill.Due == 0 {
-			m.problem = m.paidHere(&bill)
+			m.problem = m.paidBefore()
 		}
 	}
 	m.show(StepDues)
@@ -91,7 +100,7 @@ func (m *Machine) obstacle() Problem {
 	case b == nil:
 		return Problem{Key: "kiosk.error.wrong_step"}
 	case b.Due <= 0:
-		return m.paidHere(b)
+		return m.paidBefore()
 	case b.Biller.CashMax > 0 && b.Due > b.Biller.CashMax:
 		return Problem{Key: "kiosk.dues.ceiling", Args: []any{"limit", b.Biller.CashMax}}
 	case !b.inNotes():
@@ -137,30 +146,16 @@ func (m *Machine) outOfService() Problem {
 	return Problem{}
 }
 
-// paidFor is what was taken for a bill, under whichever of its keys: with a renewed
-// pepper it has another, and is the same bill.
-func (m *Machine) paidFor(b *Bill) (all paidBill, yes bool) {
-	for _, key := range b.Keys() {
-		p, found := m.paid[key]
-		if !found {
-			continue
-		}
-		applied := all.applied + p.applied
-		if !yes || p.index > all.index {
-			all = p
-		}
-		all.applied, yes = applied, true
-	}
-	return all, yes
-}
-
-// paidHere tells when and under which receipt the bill was paid at this kiosk.
-func (m *Machine) paidHere(b *Bill) Problem {
-	p, yes := m.paidFor(b)
-	if !yes {
+// paidBefore tells when, where and under which receipt the bill was paid.
+func (m *Machine) paidBefore() Problem {
+	if len(m.paid) == 0 {
 		return Problem{Key: "kiosk.dues.nothing"}
 	}
-	return Problem{Key: "kiosk.dues.paid_here", Args: []any{"date", p.at, "receipt", m.id.number(p.index, p.leaf)}}
+	p := m.paid[len(m.paid)-1]
+	if p.Kiosk != "" {
+		return Problem{Key: "kiosk.dues.paid_there", Args: []any{"date", p.At, "receipt", p.Receipt, "kiosk", p.Kiosk}}
+	}
+	return Problem{Key: "kiosk.dues.paid_here", Args: []any{"date", p.At, "receipt", p.Receipt}}
 }
 
 func (m *Machine) papersOwed() int {

@@ -33,7 +33,9 @@ type world struct {
 	dev     acceptorModel
 	queue   []Event
 	bills   int
-	rough   *rough // nil: nothing goes wrong but the kiosk's power
+	rough   *rough     // nil: nothing goes wrong but the kiosk's power
+	gone    bool       // some entries are lost for good
+	given   []*givenUp // logs before this one
 }
 
 // acceptorModel is the device: what is where, whatever anybody was told.
@@ -65,13 +67,17 @@ func (w *world) hit() error {
 
 // boot folds the log, as a start does, and lets the acceptor answer.
 func (w *world) boot() error {
-	w.m, w.queue = NewMachine(KioskID{Slot: 1, Ordinal: 1}, w.now), nil
+	w.m, w.queue = NewMachine(KioskID{Slot: 1, Ordinal: 1 + uint32(len(w.given))}, w.now), nil
+	w.inherit()
 	for i, raw := range w.log {
 		if err := w.fold(uint64(i), raw); err != nil {
 			return err
 		}
 	}
-	if err := w.perform(w.m.Started(w.now, func(k event.BillKey) (Bill, bool) { b, ok := w.kept[k]; return b, ok })); err != nil {
+	if err := w.takeOver(); err != nil {
+		return err
+	}
+	if err := w.perform(w.m.Started(w.now, w.personal)); err != nil {
 		return err
 	}
 	for k := range w.kept {
@@ -116,10 +122,13 @@ func (w *world) perform(out Out) error {
 		w.kept[out.Keep.Bill] = *out.Keep
 	}
 	if n := out.Names; n != nil {
-		if _, ok := w.kept[n.Bill]; !ok {
+		_, ok := w.kept[n.Bill]
+		if !ok && len(w.given) == 0 {
 			return fmt.Errorf("sale %d is to name a blob that is not kept", n.Sale)
 		}
-		out.Draft = both(out.Draft, fixed(&event.BlobSealed{Sale: n.Sale, Object: ledger.Hash{1}, Bytes: 1, Seal: 1}))
+		if ok {
+			out.Draft = n.then(out.Draft, Blob{Object: ledger.Hash{1}, Bytes: 1, SealKey: 1})
+		}
 	}
 	var copies []*event.PrintIntent
 	if out.Draft != nil {
@@ -278,6 +287,11 @@ func (w *world) live(sales int) error {
 		return err
 	}
 	for range 4000 {
+		if len(w.given) > 0 {
+			if err := w.lookBack(); err != nil {
+				return err
+			}
+		}
 		if w.ended() >= sales && w.m.View().Step == StepLanguage && len(w.queue)+len(w.dev.pending) == 0 && w.rough.still() {
 			return nil
 		}

@@ -23,11 +23,16 @@ const (
 
 type note struct {
 	index    uint64
+	leaf     ledger.Hash
 	value    ledger.Paise
+	channel  uint8
 	serial   uint32
 	counters event.Counters // as read in escrow
 	state    noteState
 	outcome  uint64 // index of the entry that closed it
+	stacked  *event.NoteStacked
+	taken    bool // taken over from a log that was given up,
+	boxed    bool // which has it in the box already
 }
 
 // open reports whether the note's place is still to be found out.
@@ -35,6 +40,8 @@ func (n *note) open() bool { return n.state == noteEscrowed || n.state == noteIn
 
 type sale struct {
 	index    uint64
+	service  event.Service
+	from     ledger.LogID // of the log given up that it was taken over from
 	language event.Language
 	bill     *event.BillSelected
 	named    bool // an entry names its sealed blob
@@ -64,6 +71,7 @@ func (s *sale) openNote() *note {
 // paper is a receipt, slip or claim that is owed to a citizen.
 type paper struct {
 	subject  uint64
+	of       event.Ref // taken over: the subject in the log given up
 	bill     *event.BillKey
 	copy     uint32
 	intended time.Time // when its PrintIntent was written
@@ -80,15 +88,19 @@ type Settled struct {
 
 // durable is all that the machine must know over a restart: a fold of the own log.
 type durable struct {
-	sale     *sale
-	lastNote *note      // newest note of any sale
-	accounts []*account // of acceptors, the one last written about at the end
-	papers   []*paper
-	subjects map[uint64]*Settled // of papers still owed, and of the last sale
-	last     []uint64            // subjects of the last sale that ended
-	paid     map[event.BillKey]paidBill
-	faulty   hardware.PrinterFaults // of the printer, as the log has them
-	figures  Figures
+	sale      *sale
+	lastNote  *note      // newest note of any sale
+	accounts  []*account // of acceptors, the one last written about at the end
+	papers    []*paper
+	subjects  map[uint64]*Settled         // of papers still owed, and of the last sale
+	last      []uint64                    // subjects of the last sale that ended
+	takenOver map[event.Ref]bool          // what was taken over
+	bills     map[event.Ref]event.BillKey // of papers that may be taken over
+	rules     ledger.Hash                 // rule set that governs the log
+	began     time.Time                   // of the log
+	faulty    hardware.PrinterFaults      // of the printer, as the log has them
+	jams      []hardware.Fault            // of the acceptor, as the log has them, oldest first
+	figures   Figures
 }
 
 // account is what the log says of one acceptor's counters: what a later account of
@@ -118,27 +130,25 @@ func (d *durable) compareWith(base *note) {
 	d.accounts = append(d.accounts, &account{base: base})
 }
 
-// paidBill is what this kiosk has taken for a bill.
-type paidBill struct {
-	index   uint64 // of the newest payment
-	leaf    ledger.Hash
-	at      time.Time
-	applied ledger.Paise
-}
-
 func newDurable() durable {
-	return durable{subjects: map[uint64]*Settled{}, paid: map[event.BillKey]paidBill{}, figures: Figures{Box: map[ledger.Paise]uint64{}}}
+	return durable{subjects: map[uint64]*Settled{}, takenOver: map[event.Ref]bool{}, bills: map[event.Ref]event.BillKey{}, figures: Figures{Box: map[ledger.Paise]uint64{}}}
 }
 
 // apply folds one durable entry. Entries that are none of the till's business
 // change nothing. An error means that the log contradicts itself: the caller stops.
 func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body event.Body) error {
 	switch b := body.(type) {
+	case *event.LogOpened:
+		d.rules, d.began = b.Rules, time.UnixMilli(int64(t.WallMs))
+	case *event.RulesStated:
+		d.rules = b.Rules
+	case *event.NoteTakenOver, *event.PaperTakenOver:
+		return d.applyTakenOver(index, leaf, body)
 	case *event.SaleOpened:
 		if d.sale != nil {
 			return fmt.Errorf("entry %d opens a sale while sale %d is open", index, d.sale.index)
 		}
-		d.sale = &sale{index: index, language: b.Language}
+		d.sale = &sale{index: index, service: b.Service, language: b.Language}
 		d.last = nil
 	case *event.BillSelected:
 		if d.sale == nil || b.Sale != d.sale.index {
@@ -155,9 +165,6 @@ func (d *durable) apply(index uint64, leaf ledger.Hash, t ledger.Time, body even
 		}
 		d.sale = nil
 	case *event.PaymentCommitted:
-		if p, again := d.paid[b.Bill]; again || len(d.paid) < paidBillsMax {
-			d.paid[b.Bill] = paidBill{index: index, leaf: leaf, at: time.UnixMilli(int64(t.WallMs)), applied: p.applied + b.Applied}
-		}
 		d.settle(index, leaf, body, &b.Bill)
 	case *event.SlipIssued:
 		d.settle(index, leaf, body, b.Bill)
@@ -221,14 +228,17 @@ func (d *durable) applyNote(index uint64, leaf ledger.Hash, body event.Body) err
 		if d.sale == nil || b.Sale != d.sale.index || d.sale.openNote() != nil {
 			return fmt.Errorf("entry %d: a note in escrow without a sale, or before the note ahead of it was settled", index)
 		}
-		n := &note{index: index, value: b.Value, serial: b.Serial, counters: b.Counters}
+		n := &note{index: index, leaf: leaf, value: b.Value, channel: b.Channel, serial: b.Serial, counters: b.Counters}
 		d.sale.notes = append(d.sale.notes, n)
 		d.lastNote = n
 		d.compareWith(n)
 	case *event.StackIntent:
 		return d.move(index, b.Note, noteIntended)
 	case *event.NoteStacked:
-		return d.move(index, b.Note, noteStacked)
+		if err := d.move(index, b.Note, noteStacked); err != nil {
+			return err
+		}
+		d.lastNote.stacked = b
 	case *event.NoteReturned:
 		return d.move(index, b.Note, noteReturned)
 	case *event.NoteUnresolved:

@@ -29,7 +29,9 @@ func (d *durable) count(body event.Body) {
 		f.Slips++
 		f.SlipsPaid += b.Amount
 	case *event.NoteStacked:
-		f.Box[d.lastNote.value]++ // the note that it settled, else it was not folded
+		if !d.lastNote.boxed {
+			f.Box[d.lastNote.value]++ // the note that it settled, else it was not folded
+		}
 	case *event.NoteOrphaned:
 		f.Box[b.Value]++
 	}

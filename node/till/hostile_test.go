@@ -2,6 +2,7 @@ package till
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,8 +75,24 @@ func (b *bench) look(bill Bill) View {
 	b.t.Helper()
 	b.step(ChooseLanguage{Language: event.English})
 	b.step(ChooseService{Service: event.ServiceElectricity})
-	b.step(Looked{Number: bill.Number, Bill: &bill})
+	b.step(Looked{Number: bill.Number, Bill: &bill, Paid: paidIn(b.log, bill.Keys()...)})
 	return b.m.View()
+}
+
+// paidIn is what a log says was paid for a bill.
+func paidIn(log [][]byte, keys ...event.BillKey) (paid []Paid) {
+	for i, raw := range log {
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			continue
+		}
+		if b, err := event.Decode(e); err == nil {
+			if p, ok := b.(*event.PaymentCommitted); ok && slices.Contains(keys, p.Bill) {
+				paid = append(paid, Paid{Receipt: KioskID{Slot: 1, Ordinal: 1}.number(uint64(i), ledger.LeafHash(raw)), At: time.UnixMilli(int64(e.Time.WallMs)), Applied: p.Applied})
+			}
+		}
+	}
+	return paid
 }
 
 func (b *bench) open(bill Bill) []Command {

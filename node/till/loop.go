@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +69,10 @@ type Personal interface {
 	Sweep(needed func(event.BillKey) bool) error
 }
 
+// Payments returns what is known to be paid for a bill under any of its keys, oldest
+// first, in whatever log.
+type Payments func(keys ...event.BillKey) ([]Paid, error)
+
 // Config is what a till needs. All fields but Former and DiskLow are needed.
 type Config struct {
 	ID        KioskID
@@ -79,9 +84,11 @@ type Config struct {
 	Personal  Personal
 	// History calls f for every durable entry of the own log, in order.
 	History func(f func(index uint64, entry []byte) error) error
-	// Former does the same for the log of the incarnation before, as far as it is held;
-	// nil where there was none.
-	Former func(f func(index uint64, entry []byte) error) error
+	// Former lists the logs of this machine that were given up, oldest first; nil: none.
+	Former func() []FormerLog
+	// Rules is the rule set that books what is taken over from them.
+	Rules    ledger.Hash
+	Payments Payments
 	// DiskLow reports whether the disk is short of room; nil: never. It is asked at each
 	// tick, before a note is decided on and before a citizen's action: it must be quick.
 	DiskLow func() bool
@@ -96,7 +103,8 @@ type Config struct {
 // Till is the actor around the machine: it alone owns it.
 type Till struct {
 	cfg      Config
-	m        *Machine // owned by Run
+	m        *Machine  // owned by Run
+	looked   time.Time // owned by Run: when the logs given up were looked at
 	requests chan request
 
 	mu      sync.Mutex
@@ -171,9 +179,9 @@ func (t *Till) Run(ctx context.Context) error {
 	}
 }
 
-// look looks at the disk: no sale begins and no note is taken on one that may not
-// hold what follows.
-func (t *Till) look(ctx context.Context) error {
+// lookAtDisk tells the machine whether there is room: no sale begins and no note is
+// taken on a disk that may not hold what follows.
+func (t *Till) lookAtDisk(ctx context.Context) error {
 	if t.cfg.DiskLow == nil {
 		return nil
 	}
@@ -185,7 +193,10 @@ func (t *Till) look(ctx context.Context) error {
 
 // tick looks at the disk before time passes.
 func (t *Till) tick(ctx context.Context) error {
-	if err := t.look(ctx); err != nil {
+	if err := t.lookAtDisk(ctx); err != nil {
+		return err
+	}
+	if err := t.lookBack(ctx); err != nil {
 		return err
 	}
 	return t.step(ctx, Tick{})
@@ -195,7 +206,7 @@ func (t *Till) tick(ctx context.Context) error {
 // at: a tick may be long ago by then.
 func (t *Till) device(ctx context.Context, ev hardware.AcceptorEvent) error {
 	if _, note := ev.(hardware.NoteEscrowed); note {
-		if err := t.look(ctx); err != nil {
+		if err := t.lookAtDisk(ctx); err != nil {
 			return err
 		}
 	}
@@ -203,10 +214,14 @@ func (t *Till) device(ctx context.Context, ev hardware.AcceptorEvent) error {
 }
 
 func (t *Till) recover(ctx context.Context) error {
-	t.recoverFormer()
+	t.m.inherit(t.foldFormer())
+	t.looked = t.cfg.Now()
 	err := t.cfg.History(func(index uint64, entry []byte) error { return fold(t.m.Apply, index, entry) })
 	if err != nil {
 		return fmt.Errorf("couldn't fold the log: %w", err)
+	}
+	if err := t.takeOver(ctx); err != nil {
+		return err
 	}
 	out := t.m.Started(t.cfg.Now(), t.cfg.Personal.Get)
 	if err := t.cfg.Personal.Sweep(t.m.Needs); err != nil {
@@ -215,23 +230,37 @@ func (t *Till) recover(ctx context.Context) error {
 	return t.perform(ctx, out)
 }
 
-// recoverFormer takes over which notes the acceptor's counters account for, so that
-// what the device says once more is not written down twice. All else of the log
-// before stays there: its money in its books, as open as it was.
-func (t *Till) recoverFormer() {
-	if t.cfg.Former == nil {
-		return
+// takeOver takes what the logs given up leave open into the own one.
+func (t *Till) takeOver(ctx context.Context) error {
+	for ctx.Err() == nil {
+		out := t.m.takeOver(t.cfg.Rules, t.cfg.Personal.Get)
+		if out.Draft == nil {
+			return nil
+		}
+		if err := t.perform(ctx, out); err != nil {
+			return err
+		}
 	}
-	former := newDurable()
-	err := t.cfg.Former(func(index uint64, entry []byte) error { return fold(former.apply, index, entry) })
-	if err != nil {
-		t.cfg.Log.Warn("the log before this one can be read only in part", "error", err)
+	return nil
+}
+
+// lookBack looks at the logs given up again, while nobody is there: neighbours may have
+// returned what was missing.
+func (t *Till) lookBack(ctx context.Context) error {
+	since := t.cfg.Now().Sub(t.looked)
+	if t.cfg.Former == nil || !t.m.idle() || since >= 0 && since < formerEvery {
+		return nil
 	}
-	if former.sale != nil {
-		paid, _ := former.sale.stacked()
-		t.cfg.Log.Error("a sale of the log before stays open: its money is in that log's books", "sale", former.sale.index, "paise", int64(paid))
+	t.looked = t.cfg.Now()
+	if grew := slices.ContainsFunc(t.cfg.Former(), t.m.isNews); grew {
+		t.m.formers = t.foldFormer()
+		maps.Copy(t.m.bills, t.m.formerBills())
 	}
-	t.m.accounts = former.accounts
+	known := slices.Clone(t.m.papers)
+	if err := t.takeOver(ctx); err != nil {
+		return err
+	}
+	return t.perform(ctx, then(t.m.printOwed(known), t.m.resumeTaken(t.cfg.Personal.Get)))
 }
 
 // fold gives one entry of a log to apply.
@@ -248,7 +277,7 @@ func fold(apply func(uint64, ledger.Hash, ledger.Time, event.Body) error, index 
 }
 
 func (t *Till) act(ctx context.Context, r request) error {
-	if err := t.look(ctx); err != nil { // the action may open a sale
+	if err := t.lookAtDisk(ctx); err != nil { // the action may open a sale
 		r.done <- err
 		return err
 	}
@@ -258,11 +287,26 @@ func (t *Till) act(ctx context.Context, r request) error {
 	}
 	ev := r.ev
 	if typed, ok := ev.(Typed); ok {
-		ev = t.cfg.Catalogue.Look(typed.Number)
+		ev = t.look(typed.Number)
 	}
 	err := t.step(ctx, ev)
 	r.done <- err
 	return err
+}
+
+// look asks the catalogue for a bill, and the ledger whether it was paid. Where that
+// cannot be told the bill is shown as it is: paid twice, it is asked about in the books.
+func (t *Till) look(number string) Looked {
+	l := t.cfg.Catalogue.Look(number)
+	if l.Bill == nil {
+		return l
+	}
+	paid, err := t.cfg.Payments(l.Bill.Keys()...)
+	if err != nil {
+		t.cfg.Log.Error("nobody can tell whether a bill was paid", "error", err)
+	}
+	l.Paid = paid
+	return l
 }
 
 func (t *Till) step(ctx context.Context, ev Event) error {
@@ -281,7 +325,7 @@ func (t *Till) perform(ctx context.Context, out Out) error {
 		}
 	}
 	if out.Names != nil {
-		out.Draft = both(out.Draft, t.name(*out.Names))
+		out.Draft = t.name(out.Draft, *out.Names)
 	}
 	var copies []*event.PrintIntent
 	if out.Draft != nil {
@@ -300,15 +344,15 @@ func (t *Till) perform(ctx context.Context, out Out) error {
 	return nil
 }
 
-// name drafts the entry that names the sealed blob of a sale. A blob that is lost keeps
+// name adds the entry that names the sealed blob of a sale. A blob that is lost keeps
 // no money from being written down.
-func (t *Till) name(n Naming) Draft {
+func (t *Till) name(d Draft, n Naming) Draft {
 	blob, ok := t.cfg.Personal.Blob(n.Bill)
 	if !ok {
 		t.cfg.Log.Error("the sealed blob of a sale is lost: the office learns of its bill what the entries say", "sale", n.Sale)
-		return fixed()
+		return d
 	}
-	return fixed(&event.BlobSealed{Sale: n.Sale, Object: blob.Object, Bytes: blob.Bytes, Seal: blob.SealKey})
+	return n.then(d, blob)
 }
 
 // commit makes a draft durable and folds it. It returns the copies that are now

@@ -112,9 +112,10 @@ func newStage(t *testing.T) *stage {
 			}
 			return nil
 		},
-		Clock: func() ledger.Time { return ledger.Time{WallMs: 1795500000000} },
-		Now:   func() time.Time { return time.UnixMilli(1795500000000) },
-		Ticks: s.ticks, Devices: s.devices, Prints: s.prints,
+		Payments: func(keys ...event.BillKey) ([]Paid, error) { return paidIn(s.log, keys...), nil },
+		Clock:    func() ledger.Time { return ledger.Time{WallMs: 1795500000000} },
+		Now:      func() time.Time { return time.UnixMilli(1795500000000) },
+		Ticks:    s.ticks, Devices: s.devices, Prints: s.prints,
 	})
 	return s
 }

@@ -1,6 +1,7 @@
 package till
 
 import (
+	"slices"
 	"time"
 
 	"rasid/hardware"
@@ -25,7 +26,9 @@ const (
 // does no I/O and is owned by one goroutine.
 type Machine struct {
 	durable
-	id KioskID
+	id      KioskID
+	formers []*former // logs given up, oldest first
+	paid    []Paid    // for the bill on the screen, oldest first
 
 	step      Step
 	seq       uint64 // grows with every new step: actions on an older page do nothing
@@ -72,9 +75,16 @@ func (m *Machine) Apply(index uint64, leaf ledger.Hash, t ledger.Time, body even
 // kept of a bill's personal data.
 func (m *Machine) Started(now time.Time, personal func(event.BillKey) (Bill, bool)) Out {
 	m.now = now
+	out := m.printOwed(nil)
+	m.resume(personal)
+	return out
+}
+
+// printOwed intends or asks for the papers that are not out, but for those that are known.
+func (m *Machine) printOwed(known []*paper) Out {
 	var out Out
 	for _, p := range m.papers {
-		if p.printed {
+		if p.printed || slices.Contains(known, p) {
 			continue
 		}
 		if p.copy == 0 {
@@ -83,7 +93,6 @@ func (m *Machine) Started(now time.Time, personal func(event.BillKey) (Bill, boo
 		}
 		out.Commands = append(out.Commands, AskPrinter{Subject: p.subject, Copy: p.copy, Since: p.intended})
 	}
-	m.resume(personal)
 	return out
 }
 
@@ -92,7 +101,9 @@ const noSubject = 0
 
 // Needs reports whether a bill's personal data is still needed: what a power cut left
 // behind otherwise is destroyed at the next start.
-func (m *Machine) Needs(bill event.BillKey) bool { return m.billInUse(bill, noSubject) }
+func (m *Machine) Needs(bill event.BillKey) bool {
+	return m.billInUse(bill, noSubject)
+}
 
 // resume puts the screen where the log left off.
 func (m *Machine) resume(personal func(event.BillKey) (Bill, bool)) {
@@ -247,7 +258,7 @@ func (m *Machine) paperPrinted(e PaperPrinted) Out {
 }
 
 // billInUse reports whether somebody may still need the personal data of a bill:
-// the open sale, the screen, or a paper that is not printed.
+// the open sale, the screen, a paper that is not printed, or what a log given up leaves open.
 func (m *Machine) billInUse(bill event.BillKey, except uint64) bool {
 	if m.bill != nil && m.bill.Bill == bill {
 		return true
@@ -257,7 +268,7 @@ func (m *Machine) billInUse(bill event.BillKey, except uint64) bool {
 			return true
 		}
 	}
-	return false
+	return m.needed(bill)
 }
 
 // leave ends the citizen's visit: nothing of it stays on the screen.
@@ -270,7 +281,7 @@ func (m *Machine) leave() Out {
 			out.Commands = []Command{Forget{Bill: bill}}
 		}
 	}
-	m.typed, m.problem, m.ending, m.service, m.last = "", Problem{}, endNone, 0, nil
+	m.typed, m.problem, m.ending, m.service, m.last, m.paid = "", Problem{}, endNone, 0, nil, nil
 	m.acceptor.bounced = Problem{}
 	m.show(StepLanguage)
 	return out

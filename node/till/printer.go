@@ -1,6 +1,7 @@
 package till
 
 import (
+	"slices"
 	"time"
 
 	"rasid/hardware"
@@ -52,11 +53,17 @@ func (m *Machine) printerFaults() Out {
 	return Out{Draft: fixed(bodies...)}
 }
 
-// applyFault folds what the log says of the printer. Faults that this version does not
-// know are left to one that does.
+// applyFault folds what the log says of the devices. Printer faults that this version
+// does not know are left to one that does.
 func (d *durable) applyFault(b *event.DeviceFault) {
+	if b.Device == event.DeviceAcceptor {
+		d.jams = slices.DeleteFunc(d.jams, func(f hardware.Fault) bool { return f == hardware.Fault(b.Fault) })
+		if !b.Cleared {
+			d.jams = append(d.jams, hardware.Fault(b.Fault))
+		}
+		return
+	}
 	switch f := hardware.PrinterFault(b.Fault); {
-	case b.Device != event.DevicePrinter:
 	case b.Cleared:
 		d.faulty = d.faulty.Without(f)
 	default:

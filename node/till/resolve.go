@@ -25,13 +25,14 @@ func resolve(n *note, known *account, ready hardware.AcceptorReady) finding {
 		return append(f, orphansOf(credits, ready)...)
 	}
 	taken := stackedDelta(n, now)
+	only := n.onlyOne(now)
 	switch {
-	case len(credits) == 1 && agrees(credits[0], n) && taken <= 1:
+	case len(credits) == 1 && agrees(credits[0], n) && taken <= 1 && only:
 		return finding{&event.NoteStacked{Note: n.index, Evidence: evidenceOf(credits[0]), Raw: rawOf(credits[0])}}
 	case len(credits) > 0:
 		f := finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: now}}
 		return append(f, orphansOf(credits, ready)...)
-	case taken == 1 && returns == 0:
+	case taken == 1 && returns == 0 && only:
 		return finding{&event.NoteStacked{Note: n.index, Evidence: event.EvidenceCounters}}
 	case taken == 0 && returns > 0:
 		return finding{&event.NoteReturned{Note: n.index, Evidence: event.EvidenceEvent, RejectCode: 0xFF}}
@@ -43,6 +44,13 @@ func resolve(n *note, known *account, ready hardware.AcceptorReady) finding {
 	return finding{&event.NoteUnresolved{Note: n.index, Reason: event.DoubtNoEvidence, Counters: now}}
 }
 
+// onlyOne reports whether no note can have come after it. What a log that was given up
+// says last need not be what happened last: where the acceptor has rejected a note since,
+// that may have been this one, and the one in the box another.
+func (n *note) onlyOne(now event.Counters) bool {
+	return !n.taken || now.Rejected == n.counters.Rejected
+}
+
 // orphans accounts for what the device took while no note was open. A credit that
 // the counters show to be the last note's, said once more, is no news; one that they
 // do not show while nothing was taken lately is believed: the note is in the box.
@@ -51,10 +59,7 @@ func orphans(a *account, ready hardware.AcceptorReady, credits []hardware.NoteCr
 		return orphansOf(credits, ready)
 	}
 	taken := stackedDelta(a.base, counters(ready.Counters))
-	known := a.excess
-	if a.base.state == noteStacked && known == 0 {
-		known = 1
-	}
+	known := a.known()
 	if taken == known && (known > 0 || len(credits) == 0) || taken == 0 && known > 0 {
 		return nil
 	}

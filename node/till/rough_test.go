@@ -26,8 +26,9 @@ type rough struct {
 	full     bool // the box is
 
 	notes   []*physical
-	entryOf map[uint64]*physical // NoteEscrowed → note
-	wrong   error                // an entry speaks of another note
+	entryOf map[uint64]*physical   // NoteEscrowed or NoteTakenOver → note
+	former  []map[uint64]*physical // of the logs before
+	wrong   error                  // an entry speaks of another note
 }
 
 // physical is one note of the citizen's.
@@ -44,6 +45,16 @@ func (r *rough) fed(paise int64) {
 
 // written notes which note an entry speaks of: the one that is in escrow.
 func (r *rough) written(w *world, index uint64, b event.Body) {
+	if c, ok := b.(*event.NoteTakenOver); r != nil && ok {
+		for i, g := range w.given {
+			if g.id == c.Note.Log {
+				r.entryOf[index] = r.former[i][c.Note.Index]
+			}
+		}
+		if n := r.entryOf[index]; n == nil || n.value != c.Value {
+			r.wrong = fmt.Errorf("entry %d takes over a note that is none", index)
+		}
+	}
 	if e, ok := b.(*event.NoteEscrowed); r != nil && ok {
 		r.entryOf[index] = r.notes[len(r.notes)-1]
 		if e.Value != r.notes[len(r.notes)-1].value {

@@ -22,7 +22,6 @@ const (
 	doneAfter         = 20 * time.Second
 	acceptorPatience  = 150 * time.Second // a silent acceptor with a note under way
 	numberMaxDigits   = 20
-	paidBillsMax      = 1 << 20
 	papersMax         = 64
 	notesPerSaleMax   = 300 // the receipt's QR code holds more than 1,600 (LEDGER.md §8)
 	copiesMax         = 9   // of one paper, however often they are lost
@@ -119,11 +118,21 @@ type (
 )
 
 // Looked is the answer of the catalogue to a typed number. Problem is a message
-// key when there is no bill to pay.
+// key when there is no bill to pay. Paid is what is known to be paid for the bill,
+// oldest first.
 type Looked struct {
 	Number  string
 	Bill    *Bill
 	Problem Problem
+	Paid    []Paid
+}
+
+// Paid is one payment of a bill, in any log that is held.
+type Paid struct {
+	Receipt string
+	Kiosk   string // name of the one where it was paid, empty for this one
+	At      time.Time
+	Applied ledger.Paise
 }
 
 // Problem is a message to the citizen: a key of the catalogue of texts and its
@@ -181,8 +190,20 @@ type Out struct {
 
 // Naming is a sale whose sealed blob an entry is to name.
 type Naming struct {
-	Sale uint64
-	Bill event.BillKey
+	Sale  uint64
+	Opens bool // the sale is the one that the draft opens with: it has no index yet
+	Bill  event.BillKey
+}
+
+// then is a draft that ends with the entry that names the blob.
+func (n Naming) then(d Draft, b Blob) Draft {
+	return func(first uint64) []event.Body {
+		sale := n.Sale
+		if n.Opens {
+			sale = first
+		}
+		return append(d(first), &event.BlobSealed{Sale: sale, Object: b.Object, Bytes: b.Bytes, Seal: b.SealKey})
+	}
 }
 
 // Command is a word to a device or to the loop.

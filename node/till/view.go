@@ -57,6 +57,7 @@ type View struct {
 	PartOK    bool // PayPart is offered
 	Papers    []Paper
 	Claims    []ledger.Paise // notes in doubt in the open sale
+	Missing   bool           // the end of the log before is not held: a sale may have been cut off
 	LeftSec   int            // of the time-out, when the warning is due; else 0
 }
 
@@ -64,7 +65,7 @@ type View struct {
 func (m *Machine) View() View {
 	v := View{
 		Seq: m.seq, Step: m.step, Language: m.language, Typed: m.typed, Problem: m.problem, Closed: m.outOfService(),
-		Moving: m.acceptor.moving, Checking: m.acceptor.ready == nil, Bounced: m.acceptor.bounced, Fault: m.acceptor.fault, Printer: m.printer,
+		Moving: m.acceptor.moving, Checking: m.acceptor.ready == nil, Bounced: m.acceptor.bounced, Fault: m.acceptor.fault, Printer: m.printer, Missing: m.missing(),
 	}
 	if v.Language == 0 {
 		v.Language = event.Hindi

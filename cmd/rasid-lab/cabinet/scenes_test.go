@@ -105,6 +105,8 @@ func scenes() []scene {
 func firstScenes(at func(till.Step) till.View) []scene {
 	out := []scene{
 		{name: "attract", view: at(till.StepLanguage)},
+		{name: "attract records missing", view: till.View{Step: till.StepLanguage, Missing: true}},
+		{name: "attract records missing, closed", view: till.View{Step: till.StepLanguage, Missing: true, Closed: problem("kiosk.out.paper")}},
 		{name: "attract online", view: at(till.StepLanguage), standing: kiosk.Standing{Online: true, Dues: true, Heard: galleryNow}},
 		{name: "attract never heard, no dues", view: at(till.StepLanguage), standing: kiosk.Standing{Unsent: 1}},
 		{name: "attract time uncertain", view: at(till.StepLanguage), standing: kiosk.Standing{Dues: true, Heard: galleryNow.Add(time.Hour)}},
@@ -151,6 +153,8 @@ func duesScenes() []scene {
 		{name: "dues closed meanwhile, old, warning", view: dues(1264_00, func(v *till.View) { old(v); v.Closed, v.LeftSec = problem("kiosk.out.paper"), 9 })},
 		{name: "dues nothing", view: dues(0, say("nothing"))},
 		{name: "dues paid here", view: dues(0, say("paid_here", "date", day, "receipt", "K147-1-4021-7QXM-3"))},
+		{name: "dues paid there", view: dues(0, say("paid_there", "date", day, "receipt", "102-1-4021-7QXM-3", "kiosk", "SKR-0102"))},
+		{name: "dues part there", view: dues(264_00, say("part_there", "amount", ledger.Paise(1000_00), "date", day, "kiosk", "SKR-0102"))},
 		{name: "dues part here", view: dues(264_00, say("part_here", "amount", ledger.Paise(1000_00), "date", day))},
 		{name: "dues ceiling", view: dues(1_99_990_00, say("ceiling", "limit", ledger.Paise(20_000_00)))},
 		{name: "dues not in notes", view: dues(1264_50, func(v *till.View) { old(v); say("not_in_notes", "amount", ledger.Paise(1264_50))(v) })},

@@ -28,15 +28,22 @@ type Log interface {
 	Covering(index uint64) (ledger.Checkpoint, error)
 }
 
-// Maker makes papers. All fields are needed. It may be used from any goroutine.
+// Source is a log of the kiosk, and the key that its receipts are signed with.
+type Source struct {
+	Key   ed25519.PrivateKey
+	Grant cert.Grant
+	Log   Log
+}
+
+// Maker makes papers. All fields but Former are needed. It may be used from any goroutine.
 type Maker struct {
-	Key      ed25519.PrivateKey // of the log
-	Grant    cert.Grant
+	Source
+	// Former finds a log that was given up, whose papers were taken over: nil where none was.
+	Former   func(ledger.LogID) (Source, error)
 	Chain    cert.Chain
 	Name     string // of the kiosk
 	Place    string
 	Helpline string
-	Log      Log
 	Personal func(event.BillKey) (till.Bill, bool)
 }
 
@@ -76,8 +83,8 @@ func (m *Maker) Make(subject uint64, copyNo uint32) (hardware.PrintJob, error) {
 	return hardware.PrintJob{Name: name, MIME: "application/pdf", Document: pdf}, nil
 }
 
-func (m *Maker) entry(index uint64) (ledger.Entry, event.Body, []byte, error) {
-	raw, err := m.Log.Entry(index)
+func (s Source) entry(index uint64) (ledger.Entry, event.Body, []byte, error) {
+	raw, err := s.Log.Entry(index)
 	if err != nil {
 		return ledger.Entry{}, nil, nil, err
 	}
@@ -89,13 +96,31 @@ func (m *Maker) entry(index uint64) (ledger.Entry, event.Body, []byte, error) {
 	return e, body, raw, err
 }
 
+// facts gathers what the paper of a subject says. A paper that was taken over is that of
+// the earlier log's entry, under its number and signed with its key (LEDGER.md §12.9).
 func (m *Maker) facts(subject uint64) (facts, error) {
-	e, body, raw, err := m.entry(subject)
+	src := m.Source
+	e, body, raw, err := src.entry(subject)
 	if err != nil {
 		return facts{}, err
 	}
+	if b, ok := body.(*event.PaperTakenOver); ok {
+		if m.Former == nil {
+			return facts{}, fmt.Errorf("it is of log %s, which nobody knows here", b.Subject.Log)
+		}
+		if src, err = m.Former(b.Subject.Log); err != nil {
+			return facts{}, err
+		}
+		subject = b.Subject.Index
+		if e, body, raw, err = src.entry(subject); err != nil {
+			return facts{}, err
+		}
+		if event.RefTo(ledger.Position{Log: b.Subject.Log, Index: subject}, raw) != b.Subject {
+			return facts{}, fmt.Errorf("entry %d of log %s is another than the one whose paper was taken over", subject, b.Subject.Log)
+		}
+	}
 	f := facts{
-		number: receipt.Number(m.Chain.Machine.Slot, m.Grant.Ordinal, subject, ledger.LeafHash(raw)),
+		number: receipt.Number(m.Chain.Machine.Slot, src.Grant.Ordinal, subject, ledger.LeafHash(raw)),
 		wall:   time.UnixMilli(int64(e.Time.WallMs)), certain: e.Time.Quality != ledger.TimeNone, body: body,
 	}
 	var stacked []uint64
@@ -105,57 +130,59 @@ func (m *Maker) facts(subject uint64) (facts, error) {
 	case *event.SlipIssued:
 		f.sale, stacked = b.Sale, b.Notes.Indexes()
 	case *event.NoteUnresolved:
-		n, err := m.note(b.Note)
+		sale, value, err := src.note(b.Note)
 		if err != nil {
 			return f, err
 		}
-		f.sale, f.notes = n.Sale, []ledger.Paise{n.Value}
+		f.sale, f.notes = sale, []ledger.Paise{value}
 	default:
 		return f, fmt.Errorf("entry %d is of kind %d: there is no paper of it", subject, e.Kind)
 	}
-	if err := m.addNotes(&f, stacked); err != nil {
+	if err := src.addNotes(&f, stacked); err != nil {
 		return f, err
 	}
-	if err := m.addSale(&f); err != nil {
+	if err := m.addSale(&f, src); err != nil {
 		return f, err
 	}
-	return f, m.addProof(&f, subject, raw)
+	return f, m.addProof(&f, src, subject, raw)
 }
 
-func (m *Maker) note(index uint64) (*event.NoteEscrowed, error) {
-	_, body, _, err := m.entry(index)
+func (s Source) note(index uint64) (sale uint64, value ledger.Paise, err error) {
+	_, body, _, err := s.entry(index)
 	if err != nil {
-		return nil, err
+		return 0, 0, err
 	}
-	n, ok := body.(*event.NoteEscrowed)
-	if !ok {
-		return nil, fmt.Errorf("entry %d is no note", index)
+	switch n := body.(type) {
+	case *event.NoteEscrowed:
+		return n.Sale, n.Value, nil
+	case *event.NoteTakenOver:
+		return n.Sale, n.Value, nil
 	}
-	return n, nil
+	return 0, 0, fmt.Errorf("entry %d is no note", index)
 }
 
-func (m *Maker) addNotes(f *facts, stacked []uint64) error {
+func (s Source) addNotes(f *facts, stacked []uint64) error {
 	for _, index := range stacked {
-		_, body, _, err := m.entry(index)
+		_, body, _, err := s.entry(index)
 		if err != nil {
 			return err
 		}
-		s, ok := body.(*event.NoteStacked)
+		b, ok := body.(*event.NoteStacked)
 		if !ok {
 			return fmt.Errorf("entry %d is no stacked note", index)
 		}
-		n, err := m.note(s.Note)
+		_, value, err := s.note(b.Note)
 		if err != nil {
 			return err
 		}
-		f.notes = append(f.notes, n.Value)
+		f.notes = append(f.notes, value)
 	}
 	return nil
 }
 
 // addSale reads the sale's language and bill, which stand together where it began.
-func (m *Maker) addSale(f *facts) error {
-	_, body, _, err := m.entry(f.sale)
+func (m *Maker) addSale(f *facts, src Source) error {
+	_, body, _, err := src.entry(f.sale)
 	if err != nil {
 		return err
 	}
@@ -167,7 +194,7 @@ func (m *Maker) addSale(f *facts) error {
 	if opened.Language == event.English {
 		f.language = lang.English
 	}
-	_, body, _, err = m.entry(f.sale + 1)
+	_, body, _, err = src.entry(f.sale + 1)
 	if err != nil {
 		return err
 	}
@@ -181,19 +208,19 @@ func (m *Maker) addSale(f *facts) error {
 }
 
 // addProof signs the receipt and writes the text of its QR code.
-func (m *Maker) addProof(f *facts, subject uint64, raw []byte) error {
-	c, err := m.Log.Covering(subject)
+func (m *Maker) addProof(f *facts, src Source, subject uint64, raw []byte) error {
+	c, err := src.Log.Covering(subject)
 	if err != nil {
 		return err
 	}
-	nonce := receipt.NonceFor(m.Key, subject)
-	signed, err := receipt.Sign(m.Key, receipt.Claim{
-		Log: ledger.LogIDOf(m.Grant.PublicKey()), Slot: m.Chain.Machine.Slot, Ordinal: m.Grant.Ordinal, Index: subject, Size: c.Size, Root: c.Root, Entry: raw, Consumer: receipt.ConsumerHash(f.known.Number, nonce),
+	nonce := receipt.NonceFor(src.Key, subject)
+	signed, err := receipt.Sign(src.Key, receipt.Claim{
+		Log: ledger.LogIDOf(src.Grant.PublicKey()), Slot: m.Chain.Machine.Slot, Ordinal: src.Grant.Ordinal, Index: subject, Size: c.Size, Root: c.Root, Entry: raw, Consumer: receipt.ConsumerHash(f.known.Number, nonce),
 	})
 	if err != nil {
 		return err
 	}
-	f.qr, err = receipt.Proof{Receipt: signed, Consumer: f.known.Number, Nonce: nonce, Grant: m.Grant, Machine: m.Chain.Machine, District: m.Chain.District}.Text()
+	f.qr, err = receipt.Proof{Receipt: signed, Consumer: f.known.Number, Nonce: nonce, Grant: src.Grant, Machine: m.Chain.Machine, District: m.Chain.District}.Text()
 	return err
 }
 

@@ -32,16 +32,17 @@ type page struct {
 	ClosedToo string // the same in the other language
 	Warn      string // the time-out's warning
 
-	Typed  string
-	Count  string
-	Digits int
-	Bill   *bill
-	Cash   *cash
-	Papers []paperLine
-	Claims []string
-	PartOK bool
-	Part   string
-	Enough bool // what is in pays the bill
+	Typed   string
+	Count   string
+	Digits  int
+	Bill    *bill
+	Cash    *cash
+	Papers  []paperLine
+	Claims  []string
+	PartOK  bool
+	Part    string
+	Enough  bool // what is in pays the bill
+	Missing bool // records of a sale that may have been cut off
 }
 
 type bill struct {
@@ -112,6 +113,7 @@ func (s *Screens) model(v till.View, version uint64, noticeKey string) page {
 	for _, value := range v.Claims {
 		p.Claims = append(p.Claims, lang.T(p.L, "kiosk.doubt.text", "amount", lang.INRShort(int64(value))))
 	}
+	p.Missing = v.Missing
 	p.PartOK, p.Part = v.PartOK, lang.INRShort(int64(v.Inserted))
 	p.Warn, p.Enough = warning(p.L, v), v.Inserted > 0 && v.Remaining == 0
 	return p
