@@ -96,28 +96,43 @@ func (k *kiosk) payments(keys ...event.BillKey) ([]till.Paid, error) {
 		at = append(at, found...)
 	}
 	var paid []till.Paid
+	at = slices.Compact(at) // the branches of a fork may have payments at one position
 	for _, p := range at[:min(len(at), paymentsMax)] {
-		raw, err := k.store.Entry(p)
-		if err != nil {
-			return nil, err
+		for _, b := range k.store.Branches(p.Log) {
+			if p.Index < b.Departs() || p.Index >= b.End().Size {
+				continue // looked at on the branch that it departs from, or beyond its end
+			}
+			found, err := k.paidOn(b, p.Index, keys)
+			if err != nil {
+				return nil, err
+			}
+			paid = append(paid, found...)
 		}
-		e, err := ledger.DecodeEntry(raw)
-		if err != nil {
-			return nil, err
-		}
-		l, held := k.store.Log(p.Log)
-		b, err := event.Decode(e)
-		payment, is := b.(*event.PaymentCommitted)
-		if err != nil || !held || !is || !slices.Contains(keys, payment.Bill) {
-			continue // a slip, or an entry on another branch of a fork
-		}
-		paid = append(paid, till.Paid{
-			Receipt: receipt.Number(l.Opened.Chain.Machine.Slot, l.Opened.Grant.Ordinal, p.Index, ledger.LeafHash(raw)),
-			Kiosk:   k.kioskName(l.Opened.Chain.Machine), At: time.UnixMilli(int64(e.Time.WallMs)), Applied: payment.Applied,
-		})
 	}
 	slices.SortStableFunc(paid, func(a, b till.Paid) int { return a.At.Compare(b.At) })
 	return paid, nil
+}
+
+// paidOn is the payment, if it is one of such a bill, at an index of a branch.
+func (k *kiosk) paidOn(b store.Branch, index uint64, keys []event.BillKey) (paid []till.Paid, err error) {
+	err = b.Range(index, index+1, func(_ uint64, raw []byte) error {
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			return err
+		}
+		body, err := event.Decode(e)
+		payment, is := body.(*event.PaymentCommitted)
+		if err != nil || !is || !slices.Contains(keys, payment.Bill) {
+			return nil // a slip, or on this branch something else
+		}
+		o := b.Opened()
+		paid = append(paid, till.Paid{
+			Receipt: receipt.Number(o.Chain.Machine.Slot, o.Grant.Ordinal, index, ledger.LeafHash(raw)),
+			Kiosk:   k.kioskName(o.Chain.Machine), At: time.UnixMilli(int64(e.Time.WallMs)), Applied: payment.Applied,
+		})
+		return nil
+	})
+	return paid, err
 }
 
 // kioskName is what people call another kiosk, empty for this one.
