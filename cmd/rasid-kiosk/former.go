@@ -15,30 +15,72 @@ import (
 	"rasid/node/till/slip"
 )
 
-// paymentsMax bounds the payments of one bill that are looked at, the first ones by log.
+// paymentsMax bounds the payments of one bill that are looked at.
 const paymentsMax = 256
 
-// formers lists what is held of the logs that this machine gave up, oldest first.
-func (k *kiosk) formers() []till.FormerLog {
-	var logs []store.LogInfo
+// formerLog is a log that this machine gave up: the history of it that goes on here.
+type formerLog struct {
+	store.Branch
+	// whole says that it and all after it are held up to the last state known.
+	whole bool
+}
+
+// formerLogs lists what is held of the logs that this machine gave up, oldest first: of
+// one that has forked the history that the next log names as the one before it, and
+// where that is not held the first.
+func (k *kiosk) formerLogs() []formerLog {
+	var logs [][]store.Branch
 	for _, l := range k.store.Logs() {
 		o := l.Opened
 		if o.Chain.Machine.Key == k.id.Chain.Machine.Key && o.Author() == (event.Author{Role: cert.RoleKiosk, Stream: cert.StreamMain}) && o.Grant.Ordinal < k.key.Grant.Ordinal {
-			logs = append(logs, l)
+			logs = append(logs, k.store.Branches(l.ID))
 		}
 	}
-	slices.SortFunc(logs, func(a, b store.LogInfo) int {
-		return cmp.Or(cmp.Compare(a.Opened.Grant.Ordinal, b.Opened.Grant.Ordinal), slices.Compare(a.ID[:], b.ID[:]))
+	slices.SortFunc(logs, func(a, b []store.Branch) int {
+		idA, idB := a[0].Log(), b[0].Log()
+		return cmp.Or(cmp.Compare(a[0].Opened().Grant.Ordinal, b[0].Opened().Grant.Ordinal), slices.Compare(idA[:], idB[:]))
 	})
-	whole := whole(logs, k.key.Grant.Before)
-	out := make([]till.FormerLog, len(logs))
-	for i, l := range logs {
-		_, err := k.formerSource(l.ID)
-		out[i] = till.FormerLog{ID: l.ID, Size: l.End.Size, Whole: whole[i], Papers: err == nil, Each: func(f func(uint64, []byte) error) error {
-			return k.store.Range(l.ID, 0, l.End.Size, f)
+	return follow(logs, k.key.Grant.Before)
+}
+
+// follow chooses of each log, oldest first, the history that leads to the last state
+// known of it, which the log that follows names. Of one that no log follows so nothing is
+// known, nor of any before it: what it took over from them may stand in what is missing.
+func follow(logs [][]store.Branch, before *cert.Predecessor) []formerLog {
+	out := make([]formerLog, len(logs))
+	for i := len(logs) - 1; i >= 0; i-- {
+		out[i] = formerLog{Branch: logs[i][0]}
+		if at := slices.IndexFunc(logs[i], func(b store.Branch) bool { return leadsTo(b, before) }); at >= 0 {
+			out[i] = formerLog{logs[i][at], true}
+			before = out[i].Opened().Grant.Before
+		} else {
+			before = nil
+		}
+	}
+	return out
+}
+
+// leadsTo reports whether the branch is held up to that very state. Another history of
+// the same log, which a copy of the disk wrote, does not lead to it, however long it is.
+func leadsTo(b store.Branch, state *cert.Predecessor) bool {
+	if state == nil || state.Log != b.Log() || b.End().Size < state.Size {
+		return false
+	}
+	root, err := b.Root(state.Size)
+	return err == nil && root == state.Root // what cannot be read counts as not held
+}
+
+// formers is formerLogs for the till.
+func (k *kiosk) formers() []till.FormerLog {
+	held := k.formerLogs()
+	out := make([]till.FormerLog, len(held))
+	for i, h := range held {
+		_, err := k.source(h)
+		out[i] = till.FormerLog{ID: h.Log(), Size: h.End().Size, Whole: h.whole, Papers: err == nil, Each: func(f func(uint64, []byte) error) error {
+			return h.Range(0, h.End().Size, f)
 		}}
 	}
-	if own := k.key.Grant; own.Ordinal > 1 && (len(logs) == 0 || logs[len(logs)-1].Opened.Grant.Ordinal < own.Ordinal-1) {
+	if own := k.key.Grant; own.Ordinal > 1 && (len(held) == 0 || held[len(held)-1].Opened().Grant.Ordinal < own.Ordinal-1) {
 		out = append(out, noneHeld(own.Before))
 	}
 	return out
@@ -53,36 +95,25 @@ func noneHeld(before *cert.Predecessor) till.FormerLog {
 	return l
 }
 
-// whole tells of each log, oldest first, whether it and all after it are held up to the
-// last state known, which the log that follows names. Of one that no log follows so
-// nothing is known.
-func whole(logs []store.LogInfo, before *cert.Predecessor) []bool {
-	out := make([]bool, len(logs))
-	for i := len(logs) - 1; i >= 0 && before != nil; i-- {
-		l := logs[i]
-		out[i] = before.Log == l.ID && l.End.Size >= before.Size
-		if !out[i] {
-			break // what it took over from those before is not known
-		}
-		before = l.Opened.Grant.Before
-	}
-	return out
-}
-
 // formerSource is a log that was given up, with its key: what its papers are made from.
 func (k *kiosk) formerSource(id ledger.LogID) (slip.Source, error) {
-	l, ok := k.store.Log(id)
-	if !ok {
-		return slip.Source{}, fmt.Errorf("nothing is held of log %s", id)
+	for _, h := range k.formerLogs() {
+		if h.Log() == id {
+			return k.source(h)
+		}
 	}
-	key, ok, err := k.id.FormerLogKey(cert.StreamMain, l.Opened.Grant.Ordinal)
+	return slip.Source{}, fmt.Errorf("nothing is held of log %s", id)
+}
+
+func (k *kiosk) source(h formerLog) (slip.Source, error) {
+	key, ok, err := k.id.FormerLogKey(cert.StreamMain, h.Opened().Grant.Ordinal)
 	if err != nil {
 		return slip.Source{}, err
 	}
-	if !ok || ledger.LogIDOf(key.Grant.PublicKey()) != id {
-		return slip.Source{}, fmt.Errorf("the key of log %s is not here: nobody can sign its receipts any more", id)
+	if !ok || ledger.LogIDOf(key.Grant.PublicKey()) != h.Log() {
+		return slip.Source{}, fmt.Errorf("the key of log %s is not here: nobody can sign its receipts any more", h.Log())
 	}
-	return slip.Source{Key: key.Key, Grant: key.Grant, Log: ownLog{k.store, id}}, nil
+	return slip.Source{Key: key.Key, Grant: key.Grant, Log: h}, nil
 }
 
 // payments tells what is held of payments of a bill, at whatever kiosk, oldest first.
@@ -96,8 +127,15 @@ func (k *kiosk) payments(keys ...event.BillKey) ([]till.Paid, error) {
 		at = append(at, found...)
 	}
 	var paid []till.Paid
-	at = slices.Compact(at) // the branches of a fork may have payments at one position
-	for _, p := range at[:min(len(at), paymentsMax)] {
+	// The branches of a fork may have payments at one position, even under two keys.
+	slices.SortFunc(at, func(a, b ledger.Position) int {
+		return cmp.Or(slices.Compare(a.Log[:], b.Log[:]), cmp.Compare(a.Index, b.Index))
+	})
+	at = slices.Compact(at)
+	if len(at) > paymentsMax {
+		return nil, fmt.Errorf("the bill was paid %d times, of which %d can be looked at", len(at), paymentsMax)
+	}
+	for _, p := range at {
 		for _, b := range k.store.Branches(p.Log) {
 			if p.Index < b.Departs() || p.Index >= b.End().Size {
 				continue // looked at on the branch that it departs from, or beyond its end

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -129,36 +128,6 @@ func TestNextIncarnation(t *testing.T) {
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// A log given up is whole when it is held as far as the next one says it went, and so is
-// every one after it.
-func TestWholeLogs(t *testing.T) {
-	log := func(id byte, size uint64, before *cert.Predecessor) store.LogInfo {
-		return store.LogInfo{ID: ledger.LogID{id}, End: ledger.Checkpoint{Size: size}, Opened: &event.LogOpened{Grant: cert.Grant{Before: before}}}
-	}
-	after := func(id byte, size uint64) *cert.Predecessor {
-		return &cert.Predecessor{Log: ledger.LogID{id}, Size: size}
-	}
-	for _, c := range []struct {
-		name   string
-		logs   []store.LogInfo
-		before *cert.Predecessor
-		want   []bool
-	}{
-		{"none", nil, nil, []bool{}},
-		{"all of both", []store.LogInfo{log(1, 7, nil), log(2, 5, after(1, 7))}, after(2, 5), []bool{true, true}},
-		{"more than was known", []store.LogInfo{log(1, 9, nil)}, after(1, 7), []bool{true}},
-		{"a part of the first", []store.LogInfo{log(1, 6, nil), log(2, 5, after(1, 7))}, after(2, 5), []bool{false, true}},
-		{"a part of the second", []store.LogInfo{log(1, 7, nil), log(2, 4, after(1, 7))}, after(2, 5), []bool{false, false}},
-		{"nothing of the second", []store.LogInfo{log(1, 7, nil)}, after(2, 5), []bool{false}},
-		{"nothing known of what was before", []store.LogInfo{log(1, 7, nil)}, nil, []bool{false}},
-		{"two of one ordinal", []store.LogInfo{log(1, 7, nil), log(3, 7, nil)}, after(1, 7), []bool{false, false}},
-	} {
-		if got := whole(c.logs, c.before); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
 	}
 }
 

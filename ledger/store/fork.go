@@ -309,6 +309,9 @@ func (b Branch) Range(from, to uint64, f func(index uint64, entry []byte) error)
 	return b.h.entries(from, to, f)
 }
 
+// Entry is Store.Entry on the branch.
+func (b Branch) Entry(index uint64) ([]byte, error) { return b.h.entry(index) }
+
 // ReadRun is Store.ReadRun on the branch.
 func (b Branch) ReadRun(from uint64, maxBytes int) (ledger.Run, error) {
 	return b.h.readRun(from, maxBytes)

@@ -298,8 +298,16 @@ func (h held) tip() ledger.Tip { return ledger.Tip{Size: h.log.End.Size, Root: h
 
 // Entry returns the bytes of one durable entry, or ErrNotHeld.
 func (s *Store) Entry(p ledger.Position) ([]byte, error) {
+	h, err := s.view(p.Log)
+	if err != nil {
+		return nil, err
+	}
+	return h.entry(p.Index)
+}
+
+func (h held) entry(index uint64) ([]byte, error) {
 	var out []byte
-	err := s.Range(p.Log, p.Index, p.Index+1, func(_ uint64, entry []byte) error {
+	err := h.entries(index, index+1, func(_ uint64, entry []byte) error {
 		out = bytes.Clone(entry)
 		return nil
 	})

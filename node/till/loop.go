@@ -70,7 +70,7 @@ type Personal interface {
 }
 
 // Payments returns what is known to be paid for a bill under any of its keys, oldest
-// first, in whatever log.
+// first, in whatever log. An error says that this cannot be told.
 type Payments func(keys ...event.BillKey) ([]Paid, error)
 
 // Config is what a till needs. All fields but Former and DiskLow are needed.
@@ -295,7 +295,7 @@ func (t *Till) act(ctx context.Context, r request) error {
 }
 
 // look asks the catalogue for a bill, and the ledger whether it was paid. Where that
-// cannot be told the bill is shown as it is: paid twice, it is asked about in the books.
+// cannot be told no money is taken for it: who paid already would pay twice.
 func (t *Till) look(number string) Looked {
 	l := t.cfg.Catalogue.Look(number)
 	if l.Bill == nil {
@@ -303,7 +303,8 @@ func (t *Till) look(number string) Looked {
 	}
 	paid, err := t.cfg.Payments(l.Bill.Keys()...)
 	if err != nil {
-		t.cfg.Log.Error("nobody can tell whether a bill was paid", "error", err)
+		t.cfg.Log.Error("a bill is refused, since nobody can tell whether it was paid", "error", err)
+		return Looked{Number: l.Number, Problem: Problem{Key: "kiosk.identify.error.paid_unknown"}}
 	}
 	l.Paid = paid
 	return l

@@ -30,6 +30,7 @@ type stage struct {
 	failFrom int // length of the log at which commits fail, 0 for never
 	bill     Bill
 	lost     bool         // the sealed blob
+	untold   error        // why nobody can tell what was paid
 	logged   bytes.Buffer // by the till
 	ticks    chan time.Time
 	devices  chan hardware.AcceptorEvent
@@ -112,7 +113,7 @@ func newStage(t *testing.T) *stage {
 			}
 			return nil
 		},
-		Payments: func(keys ...event.BillKey) ([]Paid, error) { return paidIn(s.log, keys...), nil },
+		Payments: func(keys ...event.BillKey) ([]Paid, error) { return paidIn(s.log, keys...), s.untold },
 		Clock:    func() ledger.Time { return ledger.Time{WallMs: 1795500000000} },
 		Now:      func() time.Time { return time.UnixMilli(1795500000000) },
 		Ticks:    s.ticks, Devices: s.devices, Prints: s.prints,
@@ -232,6 +233,44 @@ func TestLostBlobStopsNothing(t *testing.T) {
 	}
 	if !strings.Contains(s.logged.String(), "blob of a sale is lost") {
 		t.Errorf("the log says %q", s.logged.String())
+	}
+}
+
+// Where nobody can tell whether a bill was paid, no money is taken for it; it can be
+// asked for again.
+func TestBillOfUnknownPayments(t *testing.T) {
+	s := newStage(t)
+	stop := s.run()
+	s.prints <- PrinterNow{Paper: hardware.PaperFull}
+	s.devices <- hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}}
+	s.untold = errors.New("the index is damaged")
+	for _, action := range []Event{ChooseLanguage{Language: event.Hindi}, ChooseService{Service: event.ServiceElectricity}, Typed{Number: "210123456789"}} {
+		if err := s.do(action); err != nil {
+			t.Fatalf("%T: %v", action, err)
+		}
+	}
+	v, _, _ := s.till.View()
+	if v.Step != StepIdentify || v.Bill != nil || v.Problem.Key != "kiosk.identify.error.paid_unknown" || v.Typed != "210123456789" {
+		t.Errorf("the screen shows %+v", v)
+	}
+	if err := s.do(ConfirmBill{}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, _ := s.till.View(); v.Step != StepIdentify || slices.ContainsFunc(s.asked, func(a string) bool { return strings.HasPrefix(a, "keep") }) {
+		t.Errorf("a confirmation led to step %d and %q", v.Step, s.asked)
+	}
+	if !strings.Contains(s.logged.String(), "the index is damaged") {
+		t.Errorf("the log says %q", s.logged.String())
+	}
+	s.untold = nil
+	if err := s.do(Typed{Number: "210123456789"}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, _ = s.till.View(); v.Step != StepDues || v.Bill == nil || v.Problem.Key != "" {
+		t.Errorf("asked for again the screen shows %+v", v)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -118,7 +118,7 @@ func firstScenes(at func(till.Step) till.View) []scene {
 		{name: "identify full", view: till.View{Step: till.StepIdentify, Typed: "210123456789"}},
 		{name: "identify longest, warning", view: till.View{Step: till.StepIdentify, Typed: "21012345678901234567", LeftSec: 1, Problem: problem("kiosk.identify.error.unknown")}},
 	}
-	for _, key := range []string{"empty", "digits", "unknown", "no_list"} {
+	for _, key := range []string{"empty", "digits", "unknown", "paid_unknown", "no_list"} {
 		out = append(out, scene{name: "identify error " + key, view: till.View{Step: till.StepIdentify, Typed: "21012345678", Problem: problem("kiosk.identify.error." + key)}})
 	}
 	for _, key := range []string{"short", "long"} {
