@@ -118,59 +118,19 @@ func (k *kiosk) source(h formerLog) (slip.Source, error) {
 
 // payments tells what is held of payments of a bill, at whatever kiosk, oldest first.
 func (k *kiosk) payments(keys ...event.BillKey) ([]till.Paid, error) {
-	var at []ledger.Position
-	for _, key := range keys {
-		found, err := k.store.Payments(key)
-		if err != nil {
-			return nil, err
-		}
-		at = append(at, found...)
+	found, err := k.store.Paid(paymentsMax, keys...)
+	if err != nil {
+		return nil, err
 	}
 	var paid []till.Paid
-	// The branches of a fork may have payments at one position, even under two keys.
-	slices.SortFunc(at, func(a, b ledger.Position) int {
-		return cmp.Or(slices.Compare(a.Log[:], b.Log[:]), cmp.Compare(a.Index, b.Index))
-	})
-	at = slices.Compact(at)
-	if len(at) > paymentsMax {
-		return nil, fmt.Errorf("the bill was paid %d times, of which %d can be looked at", len(at), paymentsMax)
-	}
-	for _, p := range at {
-		for _, b := range k.store.Branches(p.Log) {
-			if p.Index < b.Departs() || p.Index >= b.End().Size {
-				continue // looked at on the branch that it departs from, or beyond its end
-			}
-			found, err := k.paidOn(b, p.Index, keys)
-			if err != nil {
-				return nil, err
-			}
-			paid = append(paid, found...)
-		}
+	for _, p := range found {
+		paid = append(paid, till.Paid{
+			Receipt: receipt.Number(p.Opened.Chain.Machine.Slot, p.Opened.Grant.Ordinal, p.Index, p.Leaf),
+			Kiosk:   k.kioskName(p.Opened.Chain.Machine), At: time.UnixMilli(int64(p.WallMs)), Applied: p.Applied,
+		})
 	}
 	slices.SortStableFunc(paid, func(a, b till.Paid) int { return a.At.Compare(b.At) })
 	return paid, nil
-}
-
-// paidOn is the payment, if it is one of such a bill, at an index of a branch.
-func (k *kiosk) paidOn(b store.Branch, index uint64, keys []event.BillKey) (paid []till.Paid, err error) {
-	err = b.Range(index, index+1, func(_ uint64, raw []byte) error {
-		e, err := ledger.DecodeEntry(raw)
-		if err != nil {
-			return err
-		}
-		body, err := event.Decode(e)
-		payment, is := body.(*event.PaymentCommitted)
-		if err != nil || !is || !slices.Contains(keys, payment.Bill) {
-			return nil // a slip, or on this branch something else
-		}
-		o := b.Opened()
-		paid = append(paid, till.Paid{
-			Receipt: receipt.Number(o.Chain.Machine.Slot, o.Grant.Ordinal, index, ledger.LeafHash(raw)),
-			Kiosk:   k.kioskName(o.Chain.Machine), At: time.UnixMilli(int64(e.Time.WallMs)), Applied: payment.Applied,
-		})
-		return nil
-	})
-	return paid, err
 }
 
 // kioskName is what people call another kiosk, empty for this one.

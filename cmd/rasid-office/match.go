@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"rasid/ledger"
-	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/ledger/receipt"
 	"rasid/ledger/store"
@@ -19,7 +18,13 @@ import (
 // says so by entries of kind 82 (LEDGER.md §13.5).
 type matcher struct {
 	*ledgers
-	next map[ledger.LogID]uint64 // how far payments were looked at; nil at first
+	next map[branch]uint64 // how far payments were looked at; nil at first
+}
+
+// branch is one history of a log: a log that has forked has several.
+type branch struct {
+	log    ledger.LogID
+	number int
 }
 
 // matchBills rejects payments of bills that were paid before, as entries come, until ctx
@@ -47,26 +52,31 @@ func (l *ledgers) matchBills(ctx context.Context) error {
 // is known to have two keys.
 func (m *matcher) match(ctx context.Context) error {
 	bills := map[event.BillKey]bool{}
-	if m.next == nil {
-		m.next = map[ledger.LogID]uint64{}
-		for _, info := range m.store.Logs() {
-			m.next[info.ID] = info.End.Size
-		}
+	first := m.next == nil
+	if first {
+		m.next = map[branch]uint64{}
 		for _, key := range m.same.later() {
 			bills[key] = true
 		}
 	}
 	for _, info := range m.store.Logs() {
-		err := m.store.Scan(info.ID, m.next[info.ID], info.End.Size, store.Filter{Kinds: []ledger.Kind{event.KindPaymentCommitted}}, func(_ uint64, e ledger.Entry) error {
-			if body, err := event.Decode(e); err == nil { // the books ask about others
-				bills[body.(*event.PaymentCommitted).Bill] = true
+		for n, b := range m.store.Branches(info.ID) {
+			at := branch{info.ID, n}
+			from := max(m.next[at], b.Departs()) // what it shares with another is read there
+			m.next[at] = b.End().Size
+			if first || from >= b.End().Size {
+				continue
 			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("couldn't look for bills that were paid twice: %w", err)
+			err := b.Scan(from, b.End().Size, store.Filter{Kinds: []ledger.Kind{event.KindPaymentCommitted}}, func(_ uint64, e ledger.Entry) error {
+				if body, err := event.Decode(e); err == nil { // the books ask about others
+					bills[body.(*event.PaymentCommitted).Bill] = true
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("couldn't look for bills that were paid twice: %w", err)
+			}
 		}
-		m.next[info.ID] = info.End.Size
 	}
 	for bill := range bills {
 		if err := m.reject(ctx, m.same.keys(bill)); err != nil {
@@ -78,12 +88,8 @@ func (m *matcher) match(ctx context.Context) error {
 
 // paid is a payment of a bill, under one of its keys.
 type paid struct {
-	ref    event.Ref
-	wall   uint64
-	leaf   ledger.Hash
-	number string // of its receipt
-	body   *event.PaymentCommitted
-	firm   bool // submitted to the biller, or acknowledged
+	store.Payment
+	firm bool // submitted to the biller, or acknowledged
 }
 
 // before is the order in which payments get what is due (LEDGER.md §13.5).
@@ -94,7 +100,7 @@ func (p paid) before(q paid) int {
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(p.wall, q.wall), bytes.Compare(p.ref.Log[:], q.ref.Log[:]), cmp.Compare(p.ref.Index, q.ref.Index))
+	return cmp.Or(cmp.Compare(p.WallMs, q.WallMs), bytes.Compare(p.Log[:], q.Log[:]), cmp.Compare(p.Index, q.Index), bytes.Compare(p.Leaf[:], q.Leaf[:]))
 }
 
 // reject rejects every payment of a bill that goes beyond what payments under its other
@@ -111,18 +117,19 @@ func (m *matcher) reject(ctx context.Context, keys []event.BillKey) error {
 	slices.SortFunc(all, paid.before)
 	var due, sum ledger.Paise
 	for _, p := range all {
-		due = max(due, p.body.Due)
+		due = max(due, p.Due)
 	}
 	var counts []paid
 	for _, p := range all {
-		i := slices.IndexFunc(counts, func(c paid) bool { return c.body.Bill != p.body.Bill })
-		if i < 0 || p.firm || p.body.Applied <= due-sum {
+		i := slices.IndexFunc(counts, func(c paid) bool { return c.Bill != p.Bill })
+		if i < 0 || p.firm || p.Applied <= due-sum {
 			counts = append(counts, p)
-			sum = min(due, sum+p.body.Applied)
+			sum = min(due, sum+p.Applied)
 			continue
 		}
-		why := "the bill was paid before, under the key of another pepper: receipt " + counts[i].number
-		if err := m.write(ctx, m.cell, cellStream(m.id), &event.BillerRejected{Payment: p.ref, Reason: why}); err != nil {
+		machine, ordinal := counts[i].Opened.Chain.Machine, counts[i].Opened.Grant.Ordinal
+		why := "the bill was paid before, under the key of another pepper: receipt " + receipt.Number(machine.Slot, ordinal, counts[i].Index, counts[i].Leaf)
+		if err := m.write(ctx, m.cell, cellStream(m.id), &event.BillerRejected{Payment: p.Ref(), Reason: why}); err != nil {
 			return err
 		}
 	}
@@ -132,47 +139,20 @@ func (m *matcher) reject(ctx context.Context, keys []event.BillKey) error {
 // payments returns the payments held under the keys. Those of revoked machines are for
 // people to decide.
 func (m *matcher) payments(keys []event.BillKey) (all []paid, err error) {
-	var gone map[[32]byte]bool
-	for _, key := range keys {
-		positions, err := m.store.Payments(key)
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range positions {
-			if gone == nil {
-				if gone, err = m.revoked(); err != nil {
-					return nil, err
-				}
-			}
-			p, err := m.payment(at)
-			info, _ := m.store.Log(at.Log)
-			if err != nil {
-				return nil, err
-			}
-			if p.body == nil || p.body.Bill != key || gone[info.Opened.Chain.Machine.Key] {
-				continue // a slip, or on another branch of a log that has forked
-			}
-			p.number = receipt.Number(info.Opened.Chain.Machine.Slot, info.Opened.Grant.Ordinal, at.Index, p.leaf)
-			all = append(all, p)
+	found, err := m.store.Paid(0, keys...)
+	if err != nil || len(found) < 2 {
+		return nil, err
+	}
+	gone, err := m.revoked()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range found {
+		if !gone[p.Opened.Chain.Machine.Key] {
+			all = append(all, paid{Payment: p})
 		}
 	}
 	return all, nil
-}
-
-func (m *matcher) payment(at ledger.Position) (paid, error) {
-	raw, err := m.store.Entry(at)
-	if err != nil {
-		return paid{}, err
-	}
-	e, err := ledger.DecodeEntry(raw)
-	if err != nil {
-		return paid{}, err
-	}
-	p := paid{ref: event.RefTo(at, raw), wall: e.Time.WallMs, leaf: ledger.LeafHash(raw)}
-	if body, err := event.Decode(e); err == nil {
-		p.body, _ = body.(*event.PaymentCommitted)
-	}
-	return p, nil
 }
 
 // standing says which payments the biller has or is to have, and leaves out those that
@@ -180,33 +160,22 @@ func (m *matcher) payment(at ledger.Position) (paid, error) {
 func (m *matcher) standing(all []paid) ([]paid, error) {
 	firm, rejected := map[event.Ref]bool{}, map[event.Ref]bool{}
 	kinds := []ledger.Kind{event.KindBillerSubmitted, event.KindBillerAcknowledged, event.KindBillerRejected}
-	for _, info := range m.store.Logs() {
-		author := info.Opened.Author()
-		if author.Role != cert.RoleOffice {
-			continue
+	err := m.eachOfOffice(store.Filter{Kinds: kinds}, func(_ ledger.Entry, body event.Body) {
+		switch b := body.(type) {
+		case *event.BillerSubmitted:
+			firm[b.Payment] = true
+		case *event.BillerAcknowledged:
+			firm[b.Payment] = true
+		case *event.BillerRejected:
+			rejected[b.Payment] = true
 		}
-		err := m.store.Scan(info.ID, 0, info.End.Size, store.Filter{Kinds: kinds}, func(index uint64, e ledger.Entry) error {
-			body, err := event.Decode(e)
-			if err != nil || !author.MayWrite(index, e.Kind) {
-				return nil // the books ask about it
-			}
-			switch b := body.(type) {
-			case *event.BillerSubmitted:
-				firm[b.Payment] = true
-			case *event.BillerAcknowledged:
-				firm[b.Payment] = true
-			case *event.BillerRejected:
-				rejected[b.Payment] = true
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	var left []paid
 	for _, p := range all {
-		if p.firm = firm[p.ref]; !rejected[p.ref] {
+		if p.firm = firm[p.Ref()]; !rejected[p.Ref()] {
 			left = append(left, p)
 		}
 	}

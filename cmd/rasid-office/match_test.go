@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +11,9 @@ import (
 
 	"rasid/ledger"
 	"rasid/ledger/book"
+	"rasid/ledger/cert"
 	"rasid/ledger/event"
+	"rasid/ledger/storetest"
 	"rasid/node/catalogue"
 	"rasid/node/fleet"
 )
@@ -39,9 +43,15 @@ func renewed(t *testing.T) (b bench, tills []*kiosk, keys [2]event.BillKey) {
 // pays writes a sale that pays the amount, as due and at the time, in one note.
 func (k *kiosk) pays(key event.BillKey, due, amount ledger.Paise, wall uint64) {
 	k.b.t.Helper()
+	k.bring(k.sells(key, due, amount, wall))
+}
+
+// sells is pays, of which nobody hears yet.
+func (k *kiosk) sells(key event.BillKey, due, amount ledger.Paise, wall uint64) ledger.Run {
+	k.b.t.Helper()
 	sale := k.Log.End.Size
 	k.at = wall
-	k.write(&event.SaleOpened{Service: 1, Language: event.Hindi}, &event.NoteEscrowed{Sale: sale, Value: amount}, &event.NoteStacked{Note: sale + 1, Evidence: event.EvidenceEvent},
+	return k.writes(&event.SaleOpened{Service: 1, Language: event.Hindi}, &event.NoteEscrowed{Sale: sale, Value: amount}, &event.NoteStacked{Note: sale + 1, Evidence: event.EvidenceEvent},
 		&event.PaymentCommitted{Sale: sale, Biller: "JVVNL", Bill: key, Due: due, Tendered: amount, Applied: amount, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(sale + 2)})
 }
 
@@ -137,6 +147,80 @@ func TestRevokedMachineRejectsNothing(t *testing.T) {
 	b.do((&matcher{ledgers: b.ledgers}).match(t.Context()))
 	if b.cell.Size() != 0 {
 		t.Error("a payment is rejected")
+	}
+}
+
+// A payment that stands on a further branch of a log that has forked counts as any: what
+// was paid again under the bill's other key is rejected, whether the first branch is
+// shorter or has something else there, and whether it was held already at the start.
+func TestBillPaidOnAnotherBranch(t *testing.T) {
+	for name, c := range map[string]struct {
+		first int // entries that the first branch has by itself
+		late  bool
+	}{
+		"beyond the first branch":        {1, false},
+		"beside the first branch":        {9, false},
+		"beyond the first branch, later": {1, true},
+		"beside the first branch, later": {9, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, tills, keys := renewed(t)
+			author := *tills[0].Author
+			author.Runs = slices.Clone(author.Runs)
+			clone := kiosk{Author: &author, b: b}
+			for range c.first {
+				tills[0].write(&event.SoftwareStarted{Version: "first"})
+			}
+			tills[1].pays(keys[1], 700_00, 700_00, 1)
+			m := &matcher{ledgers: b.ledgers}
+			if c.late {
+				b.do(m.match(t.Context()))
+			}
+			clone.writes(&event.SoftwareStarted{Version: "clone"})
+			clone.sells(keys[0], 700_00, 700_00, 2)
+			clone.bring(clone.Whole())
+			if !c.late {
+				same, err := openSameBills(b.dir)
+				b.do(err)
+				b.same = same
+			}
+			b.do(m.match(t.Context()))
+			books, err := book.Of(b.id.Fleet, viewLedger{b.store}.Books())
+			b.do(err)
+			if got := books.Balances["Liabilities:Biller:JVVNL"]; got != -700_00 {
+				t.Errorf("the biller has %d, want -70000", got)
+			}
+			if !slices.ContainsFunc(books.Questions, func(q book.Question) bool { return q.Reason == book.ReasonRejected && q.Amount == 700_00 }) {
+				t.Errorf("the books ask %+v", books.Questions)
+			}
+		})
+	}
+}
+
+// What an office's log says on a further branch, an office that was restored said too.
+func TestRevokedOnAnotherBranch(t *testing.T) {
+	b, tills, keys := renewed(t)
+	tills[0].pays(keys[0], 700_00, 700_00, 1)
+	tills[1].pays(keys[1], 700_00, 700_00, 2)
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	grant, err := cert.SignGrant(b.id.Machine, cert.Grant{
+		LogKey: [32]byte(key.Public().(ed25519.PublicKey)), Stream: cert.StreamAuthority, Ordinal: 7, Reason: cert.ReasonEnrolled,
+	})
+	b.do(err)
+	office := storetest.Machine{Key: b.id.Machine, LogKey: key, Opened: &event.LogOpened{Chain: b.id.Chain, Grant: grant, Currency: event.Currency}}
+	said := func(body event.Body) kiosk {
+		a, err := storetest.NewAuthor(office)
+		b.do(err)
+		k := kiosk{Author: a, b: b}
+		k.writes(body)
+		return k
+	}
+	first, second := said(&event.SoftwareStarted{Version: "first"}), said(&event.MachineRevoked{Machine: tills[0].Opened.Chain.Machine.Key})
+	first.bring(first.Whole())
+	second.bring(second.Whole())
+	b.do((&matcher{ledgers: b.ledgers}).match(t.Context()))
+	if b.cell.Size() != 0 {
+		t.Error("a payment is rejected, though a machine is revoked")
 	}
 }
 

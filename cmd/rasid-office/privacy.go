@@ -217,18 +217,26 @@ func (l *ledgers) announceKeys(ctx context.Context) error {
 // incarnation first: an office that goes on under a later one honours what was said
 // before.
 func (l *ledgers) eachSaid(f func(ledger.Time, event.Body), kinds ...ledger.Kind) error {
-	logs := slices.DeleteFunc(l.store.Logs(), func(i store.LogInfo) bool { return i.Opened.Author().Stream != cert.StreamAuthority })
+	return l.eachOfOffice(store.Filter{Kinds: kinds}, func(e ledger.Entry, body event.Body) { f(e.Time, body) })
+}
+
+// eachOfOffice calls f for what offices' logs that may write it say, the oldest
+// incarnation first, on every branch of each: an office that was restored said it too.
+func (l *ledgers) eachOfOffice(filter store.Filter, f func(ledger.Entry, event.Body)) error {
+	logs := slices.DeleteFunc(l.store.Logs(), func(i store.LogInfo) bool { return i.Opened.Author().Role != cert.RoleOffice })
 	slices.SortStableFunc(logs, func(a, b store.LogInfo) int { return cmp.Compare(a.Opened.Grant.Ordinal, b.Opened.Grant.Ordinal) })
 	for _, info := range logs {
-		err := l.store.Scan(info.ID, 0, info.End.Size, store.Filter{Kinds: kinds}, func(index uint64, e ledger.Entry) error {
-			body, err := event.Decode(e)
-			if err == nil && info.Opened.Author().MayWrite(index, e.Kind) { // the books list what else there is
-				f(e.Time, body)
+		for _, b := range l.store.Branches(info.ID) {
+			err := b.Scan(b.Departs(), b.End().Size, filter, func(index uint64, e ledger.Entry) error {
+				body, err := event.Decode(e)
+				if err == nil && b.Opened().Author().MayWrite(index, e.Kind) { // the books list what else there is
+					f(e, body)
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("couldn't read log %s: %w", info.ID, err)
 			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("couldn't read authority log %s: %w", info.ID, err)
 		}
 	}
 	return nil

@@ -401,7 +401,7 @@ func TestPrunedMarkIsChecked(t *testing.T) {
 	if err := x.put(g); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.drop(g.branch, bundleEntries, 2*bundleEntries); err != nil {
+	if _, err := x.drop(g.branch, bundleEntries, 2*bundleEntries, nil); err != nil {
 		t.Fatal(err)
 	}
 	for says, mark := range map[string][]byte{

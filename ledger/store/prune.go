@@ -169,7 +169,11 @@ func (s *Store) prunable(id ledger.LogID, cutoff uint64) (held, uint64, error) {
 func (s *Store) dropTo(h held, to uint64) error {
 	from := max(h.prunedTo, AlwaysHeld)
 	to = min(to, from+pruneBundles*bundleEntries)
-	bytes, err := h.index.drop(h.branch, from, to)
+	paid, err := h.paid(from, to)
+	if err != nil {
+		return fmt.Errorf("couldn't see which bills were paid in what is to be pruned: %w", err)
+	}
+	bytes, err := h.index.drop(h.branch, from, to, paid)
 	if err != nil {
 		err = fmt.Errorf("couldn't prune: %w", err)
 		s.fail(err)
@@ -181,6 +185,64 @@ func (s *Store) dropTo(h held, to uint64) error {
 	s.dropped += bytes
 	s.mu.Unlock()
 	return nil
+}
+
+// keptPayment is what the index goes on knowing of a payment whose entry is dropped.
+type keptPayment struct {
+	payment
+	value []byte
+}
+
+const keptPaymentBytes = 3*8 + ledger.HashBytes
+
+// paid lists what takes money for a bill among entries that are to be dropped, in the
+// form of LEDGER.md §17 `p`.
+func (h held) paid(from, to uint64) (kept []keptPayment, err error) {
+	err = h.entries(from, to, func(i uint64, raw []byte) error {
+		g, err := h.growth(i, [][]byte{raw}, nil)
+		if err != nil || len(g.payments) == 0 {
+			return err
+		}
+		p, err := Branch{h}.paymentOf(i, raw)
+		if err != nil {
+			return err
+		}
+		v := binary.BigEndian.AppendUint64(nil, p.WallMs)
+		v = binary.BigEndian.AppendUint64(v, uint64(p.Due))
+		v = binary.BigEndian.AppendUint64(v, uint64(p.Applied)) // 0 of a slip
+		kept = append(kept, keptPayment{g.payments[0], append(v, p.Leaf[:]...)})
+		return nil
+	})
+	return kept, err
+}
+
+// droppedPayment is Branch.payment where the entry was dropped.
+func (b Branch) droppedPayment(index uint64, bills []event.BillKey) (p Payment, err error) {
+	x := b.h.index
+	err = x.db.View(func(txn *badger.Txn) error {
+		for _, bill := range bills {
+			v, err := get(txn, b.h.branch.paymentKey(payment{bill, index}))
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				continue
+			}
+			if err == nil && len(v) != keptPaymentBytes {
+				err = fmt.Errorf("what is kept of the payment at %d of log %s has %d bytes, want %d", index, b.Log(), len(v), keptPaymentBytes)
+			}
+			if err != nil {
+				return x.damaged(err)
+			}
+			p = Payment{
+				Position: ledger.Position{Log: b.Log(), Index: index}, Opened: b.Opened(), WallMs: binary.BigEndian.Uint64(v), Leaf: ledger.Hash(v[24:]),
+				Due: ledger.Paise(binary.BigEndian.Uint64(v[8:])), Applied: ledger.Paise(binary.BigEndian.Uint64(v[16:])),
+			}
+			if p.Applied > 0 {
+				p.Bill = bill
+			}
+			return nil
+		}
+		return nil
+	})
+	return p, err
 }
 
 // Dropped is how many bytes were pruned since Open. Badger gives their room back when
@@ -226,12 +288,17 @@ func (x *index) merge() error {
 	return err
 }
 
-// drop takes the entries from..to-1 away, both at bounds of bundles, and returns how
-// many bytes they took.
-func (x *index) drop(b *branch, from, to uint64) (bytes uint64, err error) {
+// drop takes the entries from..to-1 away, both at bounds of bundles, keeps what they
+// paid, and returns how many bytes they took.
+func (x *index) drop(b *branch, from, to uint64, paid []keptPayment) (bytes uint64, err error) {
 	before := x.db.NewTransaction(false)
 	defer before.Discard()
 	err = x.db.Update(func(txn *badger.Txn) error {
+		for _, p := range paid {
+			if err := txn.Set(b.paymentKey(p.payment), p.value); err != nil {
+				return err
+			}
+		}
 		for n := from / bundleEntries; n < to/bundleEntries; n++ {
 			item, err := before.Get(b.key(prefixBundle, n))
 			if err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -216,6 +217,64 @@ func pruned(t *testing.T) *pruneWorld {
 		t.Fatalf("held from %d, want 1536", w.from())
 	}
 	return w
+}
+
+// Who paid a bill is known when the entries are gone, as it was before.
+func TestPrunedPaymentsAreKnown(t *testing.T) {
+	w := newPruneWorld(t, 300)
+	var written []store.Payment
+	bill, other := event.BillKey{1}, event.BillKey{2}
+	for _, body := range []event.Body{
+		&event.PaymentCommitted{Sale: 1, Biller: "AVVNL", Bill: bill, Due: 900_00, Tendered: 100_00, Applied: 100_00, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(2)},
+		&event.SlipIssued{Sale: 1, Amount: 50_00, Notes: event.RefNotes(2), Biller: "AVVNL", Bill: &bill},
+		&event.PaymentCommitted{Sale: 1, Biller: "AVVNL", Bill: other, Due: 700_00, Tendered: 700_00, Applied: 700_00, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(2)},
+	} {
+		e, err := event.New(ledger.Time{WallMs: 77}, body)
+		do(t, err)
+		run, err := w.peer.Write(e)
+		do(t, err)
+		w.ingest(run)
+		if p, ok := body.(*event.PaymentCommitted); ok {
+			written = append(written, store.Payment{
+				Position: ledger.Position{Log: w.peer.ID(), Index: run.First}, WallMs: 77, Leaf: ledger.LeafHash(run.Entries[0]), Bill: p.Bill, Due: p.Due, Applied: p.Applied,
+			})
+		}
+	}
+	for n := range uint64(20) {
+		w.ingest(w.write(w.peer, 1000+n, 50))
+	}
+	check := func() {
+		t.Helper()
+		for _, c := range []struct {
+			bills []event.BillKey
+			want  []store.Payment
+		}{{[]event.BillKey{bill}, written[:1]}, {[]event.BillKey{other}, written[1:]}, {[]event.BillKey{bill, other}, written}, {[]event.BillKey{{3}}, nil}} {
+			got, err := w.store.Paid(0, c.bills...)
+			do(t, err)
+			for i := range got {
+				if got[i].Opened == nil || got[i].Opened.Chain.Machine.Key != w.peer.Opened.Chain.Machine.Key {
+					t.Errorf("payment %d is of a log opened by %+v", i, got[i].Opened)
+				}
+				got[i].Opened = nil
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("paid is %+v, want %+v", got, c.want)
+			}
+		}
+	}
+	check()
+	w.acknowledges(1000*day, w.heldAt(1000))
+	w.acknowledges(2000*day, w.heldAt(1))
+	w.tend(10)
+	if w.from() != 768 {
+		t.Fatalf("held from %d, want 768", w.from())
+	}
+	check()
+	w.reopen()
+	check()
+	if _, err := w.store.Paid(2, bill, other); err == nil {
+		t.Error("three entries were looked at, want at most two")
+	}
 }
 
 // Every question about dropped entries is answered with ErrPruned, every other one as
