@@ -17,6 +17,9 @@ import (
 	"rasid/ledger/storetest"
 )
 
+// commitMax is what no commit takes: one that does is never answered.
+const commitMax = 20 * time.Second
+
 // ownWorld is a store that commits to one log.
 type ownWorld struct {
 	*store.Store

@@ -375,9 +375,16 @@ func forkedOwn(id ledger.LogID, size uint64) error {
 // store anew. Call it once.
 func (s *Store) Run(ctx context.Context) error {
 	s.mu.Lock()
-	if s.running || s.fatal != nil {
+	if s.running {
 		s.mu.Unlock()
-		return errors.Join(errors.New("couldn't run the store: it ran before"), s.fatal)
+		return errors.New("couldn't run the store: it runs already")
+	}
+	if s.fatal != nil { // a neighbour's proof came first, or Close
+		defer s.mu.Unlock()
+		for _, w := range s.writers {
+			w.stop() // no committer will come
+		}
+		return fmt.Errorf("couldn't run the store: %w", s.fatal)
 	}
 	s.running = true
 	writers := s.writers
