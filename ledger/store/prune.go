@@ -221,17 +221,18 @@ func (x *index) merge() error {
 		err = x.db.Flatten(2)
 	}
 	if err == nil {
-		err = x.db.Update(func(txn *badger.Txn) error { return txn.Delete(unmergedKey) })
+		err = x.write(func(txn *badger.Txn) error { return txn.Delete(unmergedKey) })
 	}
 	return err
 }
 
 // drop takes the entries from..to-1 away, both at bounds of bundles, and returns how
 // many bytes they took.
-func (x *index) drop(b *branch, from, to uint64) (bytes uint64, err error) {
-	before := x.db.NewTransaction(false)
-	defer before.Discard()
-	err = x.db.Update(func(txn *badger.Txn) error {
+func (x *index) drop(b *branch, from, to uint64) (uint64, error) {
+	bytes := uint64(0)
+	err := x.write(func(txn *badger.Txn) error {
+		before := x.db.NewTransaction(false)
+		defer before.Discard()
 		for n := from / bundleEntries; n < to/bundleEntries; n++ {
 			item, err := before.Get(b.key(prefixBundle, n))
 			if err == nil {
