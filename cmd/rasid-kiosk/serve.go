@@ -74,7 +74,11 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 		}
 		return err
 	}
-	defer func() { err = errors.Join(err, k.store.Close()) }()
+	defer func() {
+		if !errors.Is(err, node.ErrLeft) {
+			err = errors.Join(err, k.store.Close())
+		}
+	}()
 	defer k.tick.Stop()
 	defer k.poll.Stop()
 	k.log.Info("serving", "kiosk", k.id.Name, "slot", k.id.Slot(), "log", k.writer.ID().String(), "entries", k.writer.Size())

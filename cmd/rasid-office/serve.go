@@ -49,7 +49,11 @@ func serve(ctx context.Context, s *settings, out io.Writer) (err error) {
 	if o.ledgers, err = openLedgers(s.Dir, o.log); err != nil {
 		return errors.Join(err, o.listener.Close())
 	}
-	defer func() { err = errors.Join(err, o.close()) }()
+	defer func() {
+		if !errors.Is(err, node.ErrLeft) {
+			err = errors.Join(err, o.close())
+		}
+	}()
 	if err := o.make(ctx); err != nil {
 		return errors.Join(err, o.listener.Close())
 	}

@@ -17,6 +17,9 @@ import (
 	"rasid/ledger/storetest"
 )
 
+// commitMax is what no commit takes: one that does is never answered.
+const commitMax = 20 * time.Second
+
 // ownWorld is a store that commits to one log.
 type ownWorld struct {
 	*store.Store
@@ -131,12 +134,21 @@ func (w *ownWorld) everything() map[string]string {
 	return out
 }
 
+// atOnce is an After by which nobody waits, but for ever for what should not come.
+func atOnce(d time.Duration) <-chan time.Time {
+	c := make(chan time.Time, 1)
+	if d < store.StuckLook {
+		c <- time.Time{}
+	}
+	return c
+}
+
 // What is acknowledged is answered for in the same way while it is on its way into
 // the index, whatever part of it has arrived, as after a start, when all has.
 func TestPendingAnswersAsIndexed(t *testing.T) {
 	for name, after := range map[string]func(time.Duration) <-chan time.Time{
 		"pending": func(time.Duration) <-chan time.Time { return nil }, // the indexer goes on waiting for more
-		"arrived": func(time.Duration) <-chan time.Time { c := make(chan time.Time, 1); c <- time.Time{}; return c },
+		"arrived": atOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newOwnWorld(t, store.Config{After: after})
@@ -191,6 +203,92 @@ func TestFailedIndexEndsRun(t *testing.T) {
 		t.Fatalf("%d entries after the next start, %d were acknowledged", got, acked.End.Size)
 	}
 	do(t, w.end())
+}
+
+// Who commits is answered at the end though the index does not take what is left yet.
+func TestEndAnswersBeforeTheIndex(t *testing.T) {
+	w := newOwnWorld(t, store.Config{})
+	release, _ := w.HoldOwnIndex()
+	_, err := w.commit(1)
+	do(t, err)
+	w.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), commitMax)
+	defer cancel()
+	for range 2 { // the committer may be there yet for the first
+		if _, err := w.writer.Commit(ctx, func(uint64) ([]ledger.Entry, error) { return nil, nil }); !errors.Is(err, store.ErrStopped) {
+			t.Errorf("a commit after the end: %v", err)
+		}
+	}
+	select {
+	case err := <-w.ended:
+		t.Errorf("Run ended with %v before the index had all", err)
+	default:
+	}
+	release()
+	do(t, <-w.ended, w.Close())
+}
+
+// An index that does not come back from a write ends Run, who commits is answered, and
+// nobody else gets the folder as long as the process may write to it.
+func TestStuckIndexEndsRun(t *testing.T) {
+	patience := make(chan time.Time)
+	w := newOwnWorld(t, store.Config{After: func(d time.Duration) <-chan time.Time {
+		if d == store.StuckLook {
+			return patience
+		}
+		return time.After(d)
+	}})
+	_, letGo := w.HoldOwnIndex()
+	defer letGo()
+	acked, err := w.commit(3)
+	do(t, err)
+	go func() {
+		for range store.StuckLooks {
+			patience <- time.Time{}
+		}
+	}()
+	select {
+	case err = <-w.ended:
+	case <-time.After(commitMax):
+		t.Fatal("Run goes on with an index that takes nothing")
+	}
+	if !errors.Is(err, store.ErrStuck) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if _, err := w.commit(1); !errors.Is(err, store.ErrStopped) {
+		t.Errorf("a commit after the end: %v", err)
+	}
+	if err := w.Close(); !errors.Is(err, store.ErrStuck) {
+		t.Errorf("Close: %v", err)
+	}
+	if _, err := store.Open(w.cfg); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("the folder was opened beside it: %v", err)
+	}
+	do(t, letGo())
+	w.cfg.After = nil
+	w.start(t)
+	if got := w.writer.Size(); got != acked.End.Size {
+		t.Errorf("%d entries after the next start, %d were acknowledged", got, acked.End.Size)
+	}
+	do(t, w.end())
+}
+
+// Nobody opens a log for writing, which no committer would write, when Run has ended.
+func TestNothingOpensAfterRun(t *testing.T) {
+	w := newOwnWorld(t, store.Config{})
+	w.stop()
+	do(t, <-w.ended)
+	_, other, err := ed25519.GenerateKey(nil)
+	do(t, err)
+	if _, err := w.OpenOwn(other); err == nil {
+		t.Error("a log was opened for writing")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Run(ctx); err == nil {
+		t.Error("it ran twice")
+	}
+	do(t, w.Close())
 }
 
 // gate is a disk on which one sync waits and fails.

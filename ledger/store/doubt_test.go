@@ -57,6 +57,12 @@ func TestGiveUp(t *testing.T) {
 // A neighbour's proof that more was signed ends the process before more is, and the
 // next start knows it too.
 func TestProofFromNeighbours(t *testing.T) {
+	for name, early := range map[string]bool{"while the store runs": false, "before it runs": true} {
+		t.Run(name, func(t *testing.T) { testProof(t, early) })
+	}
+}
+
+func testProof(t *testing.T, early bool) {
 	w := newDamageWorld(t)
 	twin, err := storetest.NewAuthor(w.me)
 	do(t, err)
@@ -71,17 +77,25 @@ func TestProofFromNeighbours(t *testing.T) {
 	writer, err := s.OpenOwn(w.me.LogKey)
 	do(t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
+	run := func() { ended <- s.Run(context.WithoutCancel(t.Context())) }
+	if !early {
+		go run()
+	}
 	results, err := s.Ingest(t.Context(), twin.Runs)
 	do(t, err)
+	if early {
+		run()
+	}
 	if last := results[len(results)-1].Err; !errors.Is(last, store.ErrInDoubt) {
 		t.Fatalf("the proof was answered with %v", last)
 	}
 	if err := <-ended; !errors.Is(err, store.ErrInDoubt) {
 		t.Fatalf("Run ended with %v", err)
 	}
-	if _, err := writer.Commit(t.Context(), func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); err == nil {
-		t.Error("it committed")
+	ctx, cancel := context.WithTimeout(t.Context(), commitMax)
+	defer cancel()
+	if _, err := writer.Commit(ctx, func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); !errors.Is(err, store.ErrStopped) {
+		t.Errorf("a commit after the proof: %v", err)
 	}
 	do(t, s.Close())
 	if s, err := store.Open(w.cfg); !errors.Is(err, store.ErrInDoubt) {
@@ -141,8 +155,10 @@ func TestForkOfOwnLog(t *testing.T) {
 			if err := <-ended; !errors.Is(err, store.ErrInDoubt) {
 				t.Fatalf("Run ended with %v", err)
 			}
-			if _, err := writer.Commit(t.Context(), func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); err == nil {
-				t.Error("it committed")
+			ctx, cancel := context.WithTimeout(t.Context(), commitMax)
+			defer cancel()
+			if _, err := writer.Commit(ctx, func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); !errors.Is(err, store.ErrStopped) {
+				t.Errorf("a commit after the proof: %v", err)
 			}
 			do(t, s.Close())
 			if s, err := store.Open(w.cfg); !errors.Is(err, store.ErrInDoubt) {

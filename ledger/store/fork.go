@@ -378,7 +378,7 @@ func (x *index) putFork(f Fork) error {
 	if err != nil {
 		return err
 	}
-	return x.db.Update(func(txn *badger.Txn) error {
+	return x.write(func(txn *badger.Txn) error {
 		n := uint64(0)
 		for part := range slices.Chunk(b, forkPartBytes) {
 			if err := txn.Set(forkKey(f.Log, f.Theirs.End.Root, n), part); err != nil {

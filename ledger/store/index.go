@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -25,6 +28,50 @@ type index struct {
 	thin   bool
 	packer packer
 	recent recent
+
+	// writing is held by whoever writes: of two that begin a log each, either would count
+	// the heads without the other's.
+	writing sync.Mutex
+	after   func(time.Duration) <-chan time.Time
+	stuck   atomic.Bool // Badger has not come back
+}
+
+// Badger may take stuckLooks times stuckLook to come back, many times what it takes to
+// write and merge tables on a worn card. If the process was stopped for a while, that
+// while is one look.
+const (
+	stuckLook  = 5 * time.Second
+	stuckLooks = 12
+)
+
+// errStuck is returned when Badger has not come back from a call. It tries for ever to
+// write and merge tables, whatever fails, and lets who writes and who closes wait: an
+// error ends the process, and the next start finds out. The call goes on meanwhile, so
+// that nothing may be asked of the index any more.
+var errStuck = errors.New("the index does not come back")
+
+// comesBack is f, or errStuck.
+func (x *index) comesBack(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for range stuckLooks {
+		select {
+		case err := <-done:
+			return err
+		case <-x.after(stuckLook):
+		}
+	}
+	x.stuck.Store(true)
+	return fmt.Errorf("%w: %s, for %s", errStuck, x.path, stuckLooks*stuckLook)
+}
+
+// write makes one transaction at a time.
+func (x *index) write(f func(*badger.Txn) error) error {
+	return x.comesBack(func() error {
+		x.writing.Lock()
+		defer x.writing.Unlock()
+		return x.db.Update(f)
+	})
 }
 
 // errDamagedIndex is returned when an index cannot be opened safely or holds other
@@ -92,7 +139,7 @@ func openIndex(path string, memTableBytes int64, sync bool, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errDamagedIndex, path, err)
 	}
-	x := &index{db: db, path: path, thin: sync}
+	x := &index{db: db, path: path, thin: sync, after: time.After}
 	if x.packer, err = newPacker(); err == nil {
 		err = x.checkForm()
 	}
@@ -184,7 +231,12 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 	return badger.Open(o)
 }
 
-func (x *index) close() error { return x.db.Close() }
+func (x *index) close() error {
+	if x.stuck.Load() {
+		return fmt.Errorf("%w: %s is left open", errStuck, x.path)
+	}
+	return x.comesBack(x.db.Close)
+}
 
 func get(txn *badger.Txn, k []byte) ([]byte, error) {
 	item, err := txn.Get(k)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/mod/sumdb/tlog"
@@ -419,4 +421,47 @@ func TestPrunedMarkIsChecked(t *testing.T) {
 	if err := x.entries(g.branch, 0, 3*bundleEntries, func(uint64, []byte) error { return nil }); !errors.Is(err, errDamagedIndex) {
 		t.Errorf("a mark that is gone: %v", err)
 	}
+}
+
+// Logs that begin at once, as an office's two do, are counted each.
+func TestHeadsOfLogsBegunAtOnce(t *testing.T) {
+	x := testIndex(t, false)
+	const logs = 40
+	errs := make(chan error, logs)
+	for n := range logs {
+		g := testGrowth(t, 1)
+		g.log.Key = append(make([]byte, 31), byte(n))
+		g.branch = &branch{log: g.log.ID()}
+		go func() { errs <- x.put(g) }()
+	}
+	for range logs {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	err := x.db.View(func(txn *badger.Txn) error {
+		n, err := countHeads(txn)
+		if n != logs {
+			t.Errorf("%d heads were counted, want %d", n, logs)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Whom Badger does not let go is let go by the index, who writes as who closes.
+func TestBadgerDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		x := &index{path: "here", after: time.After}
+		if err := x.comesBack(func() error { <-never; return nil }); !errors.Is(err, errStuck) {
+			t.Errorf("error %v", err)
+		}
+		if err := x.close(); !errors.Is(err, errStuck) {
+			t.Errorf("it was closed: %v", err)
+		}
+	})
 }

@@ -283,17 +283,18 @@ func (x *index) merge() error {
 		err = x.db.Flatten(2)
 	}
 	if err == nil {
-		err = x.db.Update(func(txn *badger.Txn) error { return txn.Delete(unmergedKey) })
+		err = x.write(func(txn *badger.Txn) error { return txn.Delete(unmergedKey) })
 	}
 	return err
 }
 
 // drop takes the entries from..to-1 away, both at bounds of bundles, keeps what they
 // paid, and returns how many bytes they took.
-func (x *index) drop(b *branch, from, to uint64, paid []keptPayment) (bytes uint64, err error) {
-	before := x.db.NewTransaction(false)
-	defer before.Discard()
-	err = x.db.Update(func(txn *badger.Txn) error {
+func (x *index) drop(b *branch, from, to uint64, paid []keptPayment) (uint64, error) {
+	bytes := uint64(0)
+	err := x.write(func(txn *badger.Txn) error {
+		before := x.db.NewTransaction(false)
+		defer before.Discard()
 		for _, p := range paid {
 			if err := txn.Set(b.paymentKey(p.payment), p.value); err != nil {
 				return err

@@ -97,11 +97,11 @@ func (x *index) put(growths ...growth) error {
 		}
 		of[g.branch] = append(of[g.branch], g)
 	}
-	// What was there before is read by a transaction of its own: an iterator of one
-	// that writes sorts everything that it has written so far.
-	before := x.db.NewTransaction(false)
-	defer before.Discard()
-	err := x.db.Update(func(txn *badger.Txn) error {
+	err := x.write(func(txn *badger.Txn) error {
+		// What was there before is read by a transaction of its own: an iterator of one
+		// that writes sorts everything that it has written so far.
+		before := x.db.NewTransaction(false)
+		defer before.Discard()
 		for _, b := range order {
 			if err := (putter{x: x, before: before, txn: txn, branch: b}).put(of[b]); err != nil {
 				return err

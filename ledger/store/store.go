@@ -119,6 +119,7 @@ type Store struct {
 	lost    map[ledger.LogID][]ledger.Tip // of others' logs, the longest first
 	writers []*Writer
 	updates map[chan struct{}]bool
+	began   bool // Run was called
 	running bool
 	short   bool          // of room on the disk
 	dropped uint64        // bytes pruned
@@ -187,7 +188,9 @@ func (s *Store) openOwn() error {
 		return err
 	}
 	s.cfg.Log.Warn("rebuilding the index of own logs from their journals", "error", err)
-	if err := s.closeOwn(); err != nil {
+	if err := s.closeOwn(); errors.Is(err, errStuck) {
+		return err
+	} else if err != nil {
 		s.cfg.Log.Warn("couldn't close the damaged index", "error", err)
 	}
 	aside := path + ".damaged" // one is enough to find out why
@@ -232,6 +235,7 @@ func (s *Store) recoverOwn(path string) error {
 	if s.own, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, ownMemTableBytes), false, s.cfg.Log); err != nil {
 		return err
 	}
+	s.own.after = s.cfg.After
 	if err := finishReplacing(filepath.Join(s.cfg.Dir, ownName)); err != nil {
 		return err
 	}
@@ -295,6 +299,7 @@ func (s *Store) loadPeers(path string) error {
 	if s.peers, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, peersMemTableBytes), true, s.cfg.Log); err != nil {
 		return err
 	}
+	s.peers.after = s.cfg.After
 	logs, err := s.peers.logs()
 	if err != nil {
 		return err
@@ -375,9 +380,17 @@ func forkedOwn(id ledger.LogID, size uint64) error {
 // store anew. Call it once.
 func (s *Store) Run(ctx context.Context) error {
 	s.mu.Lock()
-	if s.running || s.fatal != nil {
+	if s.began {
 		s.mu.Unlock()
-		return errors.Join(errors.New("couldn't run the store: it ran before"), s.fatal)
+		return errors.New("couldn't run the store: it ran before")
+	}
+	s.began = true
+	if s.fatal != nil { // a neighbour's proof came first, or Close
+		defer s.mu.Unlock()
+		for _, w := range s.writers {
+			w.stop() // no committer will come
+		}
+		return fmt.Errorf("couldn't run the store: %w", s.fatal)
 	}
 	s.running = true
 	writers := s.writers
@@ -432,10 +445,11 @@ func (s *Store) Close() error {
 	if s.peers != nil {
 		errs = append(errs, s.peers.close(), s.marks.close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+	err := errors.Join(errs...)
+	if s.lock == nil || errors.Is(err, errStuck) {
+		return err // Badger may write yet: the folder is this process's until its end
 	}
-	return errors.Join(errs...)
+	return errors.Join(err, s.lock.Close())
 }
 
 // Updates returns a channel that has a token whenever logs or objects have durably

@@ -67,9 +67,9 @@ func (s *Store) OpenOwn(key ed25519.PrivateKey) (*Writer, error) {
 	public := key.Public().(ed25519.PublicKey)
 	id := ledger.LogIDOf(public)
 	s.mu.RLock()
-	running, h, fatal := s.running, s.logs[id], s.fatal
+	began, h, fatal := s.began, s.logs[id], s.fatal
 	s.mu.RUnlock()
-	if running || fatal != nil {
+	if began || fatal != nil {
 		return nil, fmt.Errorf("couldn't open log %s for writing: the store runs or has stopped", id)
 	}
 	if h != nil && !h.own {
@@ -277,6 +277,7 @@ func (w *Writer) run(ctx context.Context) error {
 	})
 	defer beside.Wait()
 	defer end()
+	defer w.stop() // who commits need not wait for index and head file
 	return w.commitAll(ctx)
 }
 
