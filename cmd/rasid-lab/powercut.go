@@ -37,10 +37,10 @@ func powercutCommand() *cobra.Command {
 		Short: "cut the power of a real file system under a real store, and look for what was shown",
 		Long: `Mounts an ext4 file system in memory, has a process of its own commit, ingest and keep
 objects there, and cuts its power at random moments: while it works, while it starts,
-while a journal's segment begins, while Badger writes tables, and after a kill between
-a write and its sync. After each cut it mounts again, starts the store and compares:
+while a journal's segment begins, while Badger writes tables, while it prunes what others
+wrote, and after a kill between a write and its sync. After each cut it mounts again, starts the store and compares:
 everything that was shown to anyone is there with the same root, no position has other
-bytes, and it goes on. Needs root, loop devices and mkfs.ext4, and leaves nothing
+bytes, nothing is dropped but what an office held long enough, and it goes on. Needs root, loop devices and mkfs.ext4, and leaves nothing
 behind. A cut takes about a fifth of a second.
 
 Exit code 0: nothing is missing. 1: something is, and the last line says what, with the
@@ -72,7 +72,7 @@ seed. 2: it could not run, or was stopped.`,
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "what is written and where the cuts fall (default: a new one, which is printed)")
 	c.Flags().StringVar(&cfg.Only, "only", "", "cut only at this moment, as the summary names them")
 	c.Flags().StringVar(&cfg.Keep, "keep", "", "copy the data folder there in which something is missing; the folder must be new")
-	c.Flags().StringVar(&broken, "break", "", "take something out of the store, to see the rig notice: journal-sync or copy-at-start")
+	c.Flags().StringVar(&broken, "break", "", "take something out of the store, to see the rig notice: journal-sync, copy-at-start or prune-age")
 	return c
 }
 

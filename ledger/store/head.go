@@ -137,6 +137,9 @@ func (x *index) logs() ([]stored, error) {
 			if err == nil && to != 0 && (to > h.log.End.Size || to <= AlwaysHeld || to%bundleEntries != 0) {
 				err = fmt.Errorf("log %s is held to %d and pruned to %d", b.log, h.log.End.Size, to)
 			}
+			if from := max(to, AlwaysHeld); err == nil && parent == noParent && h.log.End.Size > from {
+				err = x.heldFrom(txn, b, from)
+			}
 			out = append(out, stored{b, h.log, to})
 			return true, errors.Join(err, h.log.End.Verify(h.log.Key))
 		})

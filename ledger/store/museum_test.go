@@ -38,6 +38,8 @@ type museum struct {
 	cfg    store.Config // without a folder
 	me     storetest.Machine
 	peer   *storetest.Author
+	far    *storetest.Author // whose log is pruned, in some exhibits
+	cell   *storetest.Author // what it acknowledges
 	object []byte
 }
 
@@ -60,6 +62,7 @@ func newMuseum(t *testing.T) museum {
 		_, err = m.peer.Write(e)
 		do(t, err)
 	}
+	m.writePruned(t, fleet)
 	return m
 }
 
@@ -117,6 +120,8 @@ type exhibit struct {
 	killed bool // the folder is that of a killed process, so that Badger's logs are full
 	expect string
 	says   []string // parts of the refusal
+	pruned bool     // the folder has a log of which entries were dropped
+	from   uint64   // from where on that is held
 }
 
 // changed damages the only, or the last, file of a pattern below the folder.
@@ -202,7 +207,7 @@ func rolledBack(t *testing.T, m museum, dir string) {
 	do(t, os.RemoveAll(filepath.Join(dir, journal)), os.CopyFS(filepath.Join(dir, journal), os.DirFS(filepath.Join(old, journal))))
 }
 
-func exhibits() []exhibit { return slices.Concat(indexExhibits(), journalExhibits()) }
+func exhibits() []exhibit { return slices.Concat(indexExhibits(), journalExhibits(), prunedExhibits()) }
 
 func indexExhibits() []exhibit {
 	const peers = "move the folder"
@@ -346,6 +351,9 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 		t.Errorf("lost is %+v", lost)
 	}
 	m.compare(t, s, want, peers)
+	if e.pruned {
+		m.comparePruned(t, s, e.from)
+	}
 	if _, err := s.Object(ledger.ObjectHash(m.object)); errors.Is(err, store.ErrNoObject) != (e.expect == objectGone) {
 		t.Errorf("the object: %v", err)
 	}
@@ -356,13 +364,25 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 		m.lost(t, s, said.String(), dir)
 		do(t, s.Close())
 	}
-	m.write(t, dir, museumEntries+2, func() {}) // it goes on, and so does the next start
-	s, err = store.Open(cfg)
+	m.goesOn(t, e, cfg)
+}
+
+// goesOn has the store of a folder that opened grow, and the next start find it all.
+func (m museum) goesOn(t *testing.T, e exhibit, cfg store.Config) {
+	t.Helper()
+	if e.pruned {
+		m.prune(t, cfg.Dir, func() {})
+	}
+	m.write(t, cfg.Dir, museumEntries+2, func() {})
+	s, err := store.Open(cfg)
 	do(t, err)
 	if lost := s.Lost(); len(lost) > 0 {
 		t.Errorf("lost is still %+v", lost)
 	}
 	m.compare(t, s, museumEntries+2, m.peer.Log.End.Size)
+	if e.pruned {
+		m.comparePruned(t, s, museumFrom)
+	}
 	do(t, s.Close())
 }
 
@@ -434,11 +454,17 @@ func (m museum) build(t *testing.T) {
 			continue
 		}
 		dir, killed := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "killed")
-		m.write(t, dir, museumEntries, func() {
+		look := func() {
 			if e.killed {
 				do(t, os.CopyFS(killed, os.DirFS(dir)))
 			}
-		})
+		}
+		if e.pruned {
+			m.write(t, dir, museumEntries, func() {})
+			m.prune(t, dir, look)
+		} else {
+			m.write(t, dir, museumEntries, look)
+		}
 		if e.killed {
 			dir = killed
 		}

@@ -348,6 +348,19 @@ func (x *index) prunedTo(txn *badger.Txn, b *branch) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
+// heldFrom looks for the first entry after those that were dropped, or after the bundle
+// that never is: an index that lost how far a log is pruned would be a log with a hole.
+func (x *index) heldFrom(txn *badger.Txn, b *branch, from uint64) error {
+	_, err := txn.Get(b.key(prefixBundle, from/bundleEntries))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		_, err = txn.Get(b.key(prefixPiece, from)) // a piece never reaches into a bundle
+	}
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return fmt.Errorf("the entries of log %s from %d on are missing, and nothing says that they were pruned", b.log, from)
+	}
+	return err
+}
+
 // prunedBelow is where what the branch has of dropped entries ends: a further branch
 // holds everything from its own base on.
 func (b *branch) prunedBelow(parent uint64) uint64 {

@@ -19,6 +19,7 @@ type account struct {
 	leaves map[uint64]ledger.Hash // shown since, by index
 	roots  map[uint64]ledger.Hash // shown at any time, by size
 	size   uint64                 // the greatest shown
+	from   uint64                 // where what was dropped ends, as shown; 0: nothing was
 }
 
 func newAccount(name string, key ed25519.PublicKey) *account {

@@ -39,10 +39,21 @@ const (
 	// BreakCopyAtStart makes every sync of a journal at start, of files and folders, do
 	// nothing: what was read may not be durable, whatever was done to make it so.
 	BreakCopyAtStart Break = "copy-at-start"
+	// BreakPruneAge makes the store prune at once what an office acknowledged, and not
+	// after the age.
+	BreakPruneAge Break = "prune-age"
 )
 
 // Breaks lists what can be broken.
-func Breaks() []Break { return []Break{BreakJournalSync, BreakCopyAtStart} }
+func Breaks() []Break { return []Break{BreakJournalSync, BreakCopyAtStart, BreakPruneAge} }
+
+// found is the moment at which a break is looked for, and a part of what is said of it.
+func (b Break) found() (m moment, says string) {
+	if b == BreakPruneAge {
+		return momentPruning, "pruned"
+	}
+	return momentKilled, "own"
+}
 
 // disk is the machine's own disk under the writer's journals, with a pause and with
 // what is broken.

@@ -15,6 +15,7 @@ const (
 	momentSegment moment = "while a segment begins"
 	momentTable   moment = "while Badger writes tables"
 	momentKilled  moment = "after a kill between write and sync"
+	momentPruning moment = "while it prunes"
 )
 
 // Moments names the moments of a cut.
@@ -27,7 +28,7 @@ func Moments() []string {
 }
 
 func moments() []moment {
-	return []moment{momentBusy, momentStart, momentSegment, momentTable, momentKilled}
+	return []moment{momentBusy, momentStart, momentSegment, momentTable, momentKilled, momentPruning}
 }
 
 // plan is what happens from one cut's mount to the cut.
@@ -42,6 +43,7 @@ type life struct {
 	reports  int           // after it is ready, then delay
 	delay    time.Duration // counted from the start if starting
 	starting bool
+	step     int // of pruning, when some is due, in which it ends instead of after reports; then delay
 }
 
 const (
@@ -51,6 +53,9 @@ const (
 	startCalls   = 10
 	smallSegment = 2000
 	smallTables  = 1 << 20
+	pruneSteps   = 8
+	pruneDelay   = 5 * time.Millisecond // a step's transaction takes less
+	pruneShare   = 3                    // one life of so many prunes, whenever it ends
 )
 
 // makePlan chooses where a cut falls. only, if not empty, is the moment to choose.
@@ -82,6 +87,11 @@ func makePlan(r *rand.Rand, only moment) plan {
 			p.lives = append(p.lives, between(r))
 		}
 		l.reports = r.IntN(5)
+	case momentPruning:
+		if r.IntN(3) == 0 { // what a killed process dropped may not be durable
+			p.lives = append(p.lives, pruning(r))
+		}
+		l = pruning(r)
 	}
 	p.lives = append(p.lives, l)
 	return p
@@ -92,7 +102,7 @@ func ordinary(r *rand.Rand) life {
 	return life{
 		orders: orders{
 			SegmentBytes: sizes[r.IntN(len(sizes))], MemTableBytes: smallTables, Committers: 1 + r.IntN(4),
-			Idle: time.Duration(r.Int64N(int64(busyDelay))),
+			Idle: time.Duration(r.Int64N(int64(busyDelay))), Prunes: r.IntN(pruneShare) == 0,
 		},
 		reports: r.IntN(busyReports), delay: time.Duration(r.Int64N(int64(busyDelay))),
 	}
@@ -103,5 +113,13 @@ func between(r *rand.Rand) life {
 	l := ordinary(r)
 	l.Pause = Pause{Op: opWrite, N: 1 + r.IntN(20), After: true}
 	l.reports = 4 * busyReports
+	return l
+}
+
+// pruning ends within a step of pruning, or shortly after it.
+func pruning(r *rand.Rand) life {
+	l := ordinary(r)
+	l.Prunes, l.step, l.reports = true, 1+r.IntN(pruneSteps), 8*busyReports
+	l.delay = time.Duration(r.Int64N(int64(pruneDelay)))
 	return l
 }

@@ -44,6 +44,10 @@ type Result struct {
 	Entries int // acknowledged
 	Tips    int // of others' logs, and the own one's, that were shown
 	Objects int
+	Dropped int // entries, by pruning
+	Drops   int // steps of it that did so
+	Inside  int // lives that ended within a step of pruning
+	Untold  int // of these, those whose next start held from farther on than was shown
 	Moments map[string]int
 	Said    map[string]int // lines of the stores' logs, by text
 }
@@ -159,6 +163,9 @@ func (r *rig) life(ctx context.Context, l life, killed bool) error {
 		r.result.Kills++
 	}
 	lost, killErr := p.kill(r.take)
+	if r.world.pruning {
+		r.result.Inside++
+	}
 	if err = errors.Join(err, killErr); err == nil && lost != nil {
 		err = r.lost(lost)
 	}
@@ -202,6 +209,11 @@ func (r *rig) watch(ctx context.Context, p *process, l life) (ended bool, err er
 			if rep.Kind == kindReady {
 				p.feed(r.world.deliver)
 			}
+			if rep.Kind == kindPruning && l.step > 0 && r.world.due() {
+				if l.step--; l.step == 0 {
+					end.Reset(l.delay)
+				}
+			}
 			if r.world.ready && !l.starting {
 				if left == 0 {
 					end.Reset(l.delay)
@@ -243,7 +255,14 @@ func (r *rig) take(rep report) error {
 			r.result.Objects++
 		}
 	}
-	return r.world.take(rep)
+	err := r.world.take(rep)
+	r.result.Dropped += r.world.dropped
+	r.result.Drops += r.world.drops
+	r.world.dropped, r.world.drops = 0, 0
+	if rep.Kind == kindReady && r.world.untold {
+		r.result.Untold++
+	}
+	return err
 }
 
 // keep copies the data folder as the last start left it.
@@ -263,6 +282,7 @@ func (r Result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d cuts, %d starts, %d kills without a cut; %d writers stood exactly where planned", r.Cuts, r.Starts, r.Kills, r.Stood)
 	fmt.Fprintf(&b, "\nshown: %d commits of %d entries, %d tips, %d objects; not counted, said after the cut began: %d", r.Commits, r.Entries, r.Tips, r.Objects, r.Late)
+	fmt.Fprintf(&b, "\npruned: %d entries in %d steps; %d lives ended within a step, in %d of them it was done and not said", r.Dropped, r.Drops, r.Inside, r.Untold)
 	for _, name := range sortedKeys(r.Moments) {
 		fmt.Fprintf(&b, "\ncut %d × %s", r.Moments[name], name)
 	}

@@ -83,13 +83,13 @@ func TestCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Cuts != testCuts || len(res.Moments) != len(moments()) || res.Stood < testCuts/10 || res.Commits == 0 || res.Tips == 0 || res.Objects == 0 {
+	if res.Cuts != testCuts || len(res.Moments) != len(moments()) || res.Stood < testCuts/10 || res.Commits == 0 || res.Tips == 0 || res.Objects == 0 || res.Drops == 0 || res.Inside == 0 {
 		t.Errorf("the rig did not do its work: %+v", res)
 	}
 }
 
-// The rig finds out a store whose journal does not sync, and one that builds on what
-// it read without making it durable first.
+// The rig finds out a store whose journal does not sync, one that builds on what it read
+// without making it durable first, and one that prunes what may not go yet.
 func TestBrokenIsFound(t *testing.T) {
 	if !mountable(t) {
 		return // storetest's own tests break that disk
@@ -97,11 +97,12 @@ func TestBrokenIsFound(t *testing.T) {
 	for _, b := range Breaks() {
 		t.Run(string(b), func(t *testing.T) {
 			c := config(t, brokenCuts)
-			c.Break, c.Only = b, string(momentKilled)
+			m, says := b.found()
+			c.Break, c.Only = b, string(m)
 			c.Keep = t.TempDir() + "/kept"
 			res, err := Run(t.Context(), c)
 			var lost *LostError
-			if !errors.As(err, &lost) || !strings.Contains(err.Error(), "own") {
+			if !errors.As(err, &lost) || !strings.Contains(err.Error(), says) {
 				t.Fatalf("%d cuts and nothing was found missing: %v", res.Cuts, err)
 			}
 			t.Logf("%v", err)

@@ -23,6 +23,7 @@ type orders struct {
 	Idle          time.Duration // after which a committer seals its journal
 	Large         bool          // entries of several KiB, so that Badger writes tables
 	Objects       []ledger.Hash // tell of each whether it is held
+	Prunes        bool          // what others wrote and an office held long enough
 }
 
 // delivery is what a neighbour sends: one of the two.
@@ -36,13 +37,15 @@ type kind uint8
 
 // The kinds of report.
 const (
-	kindHeld   kind = iota + 1 // all of one log, at start
-	kindObject                 // an object that is durably held
-	kindReady                  // the start is over: whatever was not told is not held
-	kindCommit                 // acknowledged entries of the own log
-	kindTip                    // how far a log is held, as the frontier says
-	kindStands                 // the writer stands still where its orders say
-	kindSaid                   // a line of the store's log
+	kindHeld    kind = iota + 1 // all of one log, at start
+	kindObject                  // an object that is durably held
+	kindReady                   // the start is over: whatever was not told is not held
+	kindCommit                  // acknowledged entries of the own log
+	kindTip                     // how far a log is held, as the frontier says
+	kindStands                  // the writer stands still where its orders say
+	kindPruning                 // a step of pruning begins
+	kindPruned                  // it has ended; from where on a log is held now
+	kindSaid                    // a line of the store's log
 )
 
 // report is what a writer shows to the rig, that is, to anyone.
@@ -50,7 +53,8 @@ type report struct {
 	Kind   kind
 	Log    ledger.LogID
 	First  uint64
-	Leaves []byte // hashes of the entries from First on
+	Leaves []byte // hashes of the entries from First on; at start of all that are held
+	From   uint64 // entries from store.AlwaysHeld up to there are dropped; 0: none
 	End    ledger.Checkpoint
 	Object ledger.Hash
 	Text   string

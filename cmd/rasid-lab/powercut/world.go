@@ -12,10 +12,13 @@ import (
 )
 
 const (
-	neighbours    = 2
+	neighbours    = 3   // the last one writes long runs, so that whole bundles fill
+	cellSlot      = 101 // of the office that acknowledges
 	officeSlot    = 100
 	neighbourRuns = 3 // entries in one run, at most
+	longRuns      = 800
 	duesEvery     = 6 // deliveries
+	ackEvery      = 3
 )
 
 // world is one volume's outside: who sends, and what was shown.
@@ -26,6 +29,7 @@ type world struct {
 	objects map[ledger.Hash]bool // shown; false: not yet told by this start
 	told    map[ledger.LogID]bool
 	ready   bool
+	prunings
 
 	logs map[ledger.LogID]*account
 
@@ -38,6 +42,8 @@ type world struct {
 type sender struct {
 	*storetest.Author
 	office bool
+	cell   bool // acknowledges
+	long   bool // writes long runs
 	leaves []ledger.Hash
 	next   int // the first run that this start has not been sent
 }
@@ -56,31 +62,39 @@ func newWorld(seed uint64) (*world, error) {
 		objects: map[ledger.Hash]bool{}, logs: map[ledger.LogID]*account{},
 	}
 	w.logs[w.own] = newAccount("the own log", me.Opened.Grant.PublicKey())
-	for i := range uint32(neighbours + 1) {
-		role, slot, name := cert.RoleKiosk, 2+i, fmt.Sprintf("the log of neighbour %d", 1+i)
-		if i == neighbours {
-			role, slot, name = cert.RoleOffice, officeSlot, "the office's log"
-		}
-		m, err := fleet.Machine(role, slot)
-		if err != nil {
+	for i := range uint32(neighbours) {
+		m, err := fleet.Machine(cert.RoleKiosk, 2+i)
+		if err := w.author(m, err, fmt.Sprintf("the log of neighbour %d", 1+i), sender{long: i == neighbours-1}); err != nil {
 			return nil, err
 		}
-		a, err := storetest.NewAuthor(m)
-		if err != nil {
-			return nil, err
-		}
-		s := &sender{Author: a, office: role == cert.RoleOffice}
-		s.leaves = splitLeaves(appendLeaves(nil, a.Runs[0].Entries...))
-		w.authors = append(w.authors, s)
-		w.logs[a.ID()] = newAccount(name, a.Log.Key)
 	}
-	return w, nil
+	m, err := fleet.Machine(cert.RoleOffice, officeSlot)
+	if err := w.author(m, err, "the office's log", sender{office: true}); err != nil {
+		return nil, err
+	}
+	m, err = fleet.Cell(cellSlot)
+	return w, w.author(m, err, "the log of a cell", sender{cell: true})
+}
+
+// author adds one who sends.
+func (w *world) author(m storetest.Machine, err error, name string, s sender) error {
+	if err != nil {
+		return err
+	}
+	if s.Author, err = storetest.NewAuthor(m); err != nil {
+		return err
+	}
+	s.leaves = splitLeaves(appendLeaves(nil, s.Runs[0].Entries...))
+	w.authors = append(w.authors, &s)
+	w.logs[s.ID()] = newAccount(name, s.Log.Key)
+	return nil
 }
 
 // begin prepares for the next writer's start, and returns the objects to ask it for.
 func (w *world) begin() []ledger.Hash {
 	w.lives++
 	w.ready, w.told = false, map[ledger.LogID]bool{}
+	w.pruning, w.untold = false, false
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.authors {
@@ -97,13 +111,16 @@ func (w *world) begin() []ledger.Hash {
 // take notes what a writer showed. An error says what it contradicts.
 func (w *world) take(r report) error {
 	a := w.logs[r.Log]
-	if a == nil && (r.Kind == kindHeld || r.Kind == kindCommit || r.Kind == kindTip) {
+	if a == nil && (r.Kind == kindHeld || r.Kind == kindCommit || r.Kind == kindTip || r.Kind == kindPruned) {
 		return fmt.Errorf("log %s was shown, and nobody writes it", r.Log)
 	}
 	switch r.Kind {
 	case kindHeld:
 		w.told[r.Log] = true
-		all := splitLeaves(r.Leaves)
+		all, err := w.fillDropped(r)
+		if err != nil {
+			return err
+		}
 		if err := w.compareSent(r.Log, all); err != nil {
 			return err
 		}
@@ -112,11 +129,18 @@ func (w *world) take(r report) error {
 		w.objects[r.Object] = true
 	case kindReady:
 		w.ready = true
-		return w.nothingMissing()
+		if err := w.nothingMissing(); err != nil {
+			return err
+		}
+		return w.noneTooFar()
 	case kindCommit:
 		return a.show(r.First, splitLeaves(r.Leaves), r.End)
 	case kindTip:
 		return a.showEnd(r.End)
+	case kindPruning:
+		w.pruning = true
+	case kindPruned:
+		return w.showPruned(r)
 	}
 	return nil
 }
@@ -179,8 +203,11 @@ func (w *world) nextDelivery(n int) ([]delivery, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.authors[w.rand.IntN(neighbours)]
-	if n%duesEvery == 0 {
+	switch {
+	case n%duesEvery == 0:
 		s = w.authors[neighbours]
+	case n%ackEvery == 0:
+		s = w.authors[neighbours+1]
 	}
 	var object []byte
 	if s.next == len(s.Runs) {
@@ -201,19 +228,31 @@ func (w *world) nextDelivery(n int) ([]delivery, error) {
 	return out, nil
 }
 
-// write has a sender write one run more; the office's names an object.
+// write has a sender write one run more; the office's names an object, the cell's
+// acknowledges.
 func (w *world) write(s *sender) (object []byte, err error) {
 	var entries []ledger.Entry
-	if s.office {
+	switch {
+	case s.cell:
+		e, err := w.acknowledge(s)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	case s.office:
 		object = fmt.Appendf(nil, "dues set %d%*d", len(s.Runs), w.rand.IntN(objectBytes), 0)
 		e, err := storetest.Dues(object)
 		if err != nil {
 			return nil, err
 		}
 		entries = append(entries, e)
-	} else {
-		for range 1 + w.rand.IntN(neighbourRuns) {
-			e, err := storetest.Filler(w.rand.Uint64N(1<<40), 8+w.rand.IntN(smallBytes))
+	default:
+		n, size := 1+w.rand.IntN(neighbourRuns), 8+w.rand.IntN(smallBytes)
+		if s.long {
+			n, size = 1+w.rand.IntN(longRuns), 8
+		}
+		for range n {
+			e, err := storetest.Filler(w.rand.Uint64N(1<<40), size)
 			if err != nil {
 				return nil, err
 			}

@@ -49,7 +49,7 @@ func Write(ctx context.Context, root string, in io.Reader, out io.Writer) error 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	errs := make(chan error, w.Committers+4)
+	errs := make(chan error, w.Committers+5)
 	mail := make(chan delivery)
 	go func() { errs <- receive(ctx, from, mail) }()
 	go func() { errs <- w.live(ctx, root, mail, errs) }()
@@ -87,6 +87,9 @@ func (w *writer) live(ctx context.Context, root string, mail <-chan delivery, er
 		go func() { errs <- w.commits(ctx, k) }()
 	}
 	go func() { errs <- w.ingests(ctx, mail) }()
+	if w.Prunes {
+		go func() { errs <- w.prunes() }()
+	}
 	return w.store.Run(ctx)
 }
 
@@ -98,9 +101,13 @@ func (w *writer) open(dir string, d *disk) (err error) {
 	if w.me, err = fleet.Machine(cert.RoleKiosk, 1); err != nil {
 		return err
 	}
+	age := pruneAge
+	if w.Break == BreakPruneAge {
+		age = time.Millisecond
+	}
 	w.store, err = store.Open(store.Config{
 		Dir: dir, Fleet: fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), Disk: d,
-		SegmentBytes: w.SegmentBytes, MemTableBytes: w.MemTableBytes, Log: slog.New(sayer{w.out}), RoomBytes: 1,
+		SegmentBytes: w.SegmentBytes, MemTableBytes: w.MemTableBytes, Log: slog.New(sayer{w.out}), RoomBytes: 1, PruneAge: age,
 		// A life is too short to be idle for long, and seals must be cut too.
 		After: func(time.Duration) <-chan time.Time { return time.After(w.Idle) },
 	})
@@ -118,11 +125,18 @@ func (w *writer) tellAll() error {
 		return fmt.Errorf("marks say that more was held of others' logs than is: %+v", lost)
 	}
 	for _, info := range w.store.Logs() {
-		r := report{Kind: kindHeld, Log: info.ID, End: info.End}
-		err := w.store.Range(info.ID, 0, info.End.Size, func(_ uint64, entry []byte) error {
+		r := report{Kind: kindHeld, Log: info.ID, End: info.End, From: info.From}
+		add := func(_ uint64, entry []byte) error {
 			r.Leaves = appendLeaves(r.Leaves, entry)
 			return nil
-		})
+		}
+		var err error
+		if info.From > 0 {
+			err = w.store.Range(info.ID, 0, store.AlwaysHeld, add)
+		}
+		if err == nil {
+			err = w.store.Range(info.ID, info.From, info.End.Size, add)
+		}
 		if err == nil {
 			err = w.out.tell(r)
 		}
