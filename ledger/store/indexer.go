@@ -51,10 +51,16 @@ func (x *indexer) run(ctx context.Context) error {
 		if err := x.w.store.own.put(growths...); err != nil {
 			return err
 		}
-		x.w.store.arrived(x.w.id, len(growths))
-		signal(x.room)
+		x.indexed(len(growths))
 	}
 	return nil
+}
+
+// indexed takes what is in the index now off what is pending, and lets a committer that
+// waits go on.
+func (x *indexer) indexed(growths int) {
+	x.w.store.arrived(x.w.id, growths)
+	signal(x.room)
 }
 
 // waitRoom is wait, and waits on while there is no room for what is pending; false,

@@ -83,8 +83,14 @@ func TestWaitingEndsWithTheRoom(t *testing.T) {
 		free = 999
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = x.run(ctx) }()
-		if err := <-done; err != nil {
-			t.Error(err)
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("a committer waits for room on the disk")
 		}
 		cancel()
 		<-x.ended
@@ -124,10 +130,17 @@ func testBounded(t *testing.T, g growth) {
 		t.Fatalf("a committer with %d growths of %d bytes pending went on: %v", len(h.pending), g.size, err)
 	default:
 	}
-	s.arrived(id, 1)
-	signal(w.indexer.room)
-	if err := <-done; err != nil {
-		t.Fatal(err)
+	x.indexed(1)
+	synctest.Wait()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Error("a committer waits on though what was pending is in the index")
+		signal(x.room)
+		<-done
 	}
 	h.pending = append(s.logs[id].pending, &g, &g)
 	s.logs[id] = h

@@ -183,6 +183,21 @@ func TestPruned(t *testing.T) {
 	}
 }
 
+// Of a pruned log that forks later, what is pruned of both branches is counted once.
+func TestPrunedThenForked(t *testing.T) {
+	for departs, want := range map[uint64][2]string{8: {"entries held     15\n", "entries pruned   12\n"}, 12: {"entries held     15\n", "entries pruned   8\n"}, 14: {"entries held     13\n", "entries pruned   8\n"}} {
+		l, fleet := newLedger(t)
+		l.log.PrunedFrom, l.log.PrunedTo = 4, 12
+		branch := l.log
+		branch.Branch, branch.Departs, branch.End.Size = 1, departs, 16
+		var out bytes.Buffer
+		err := Asker{Ledger: l, Fleet: fleet}.stat([]Log{l.log, branch}, nil, &out)
+		if err != nil || !strings.Contains(out.String(), want[0]) || !strings.Contains(out.String(), want[1]) {
+			t.Errorf("departs at %d: %v, want %q in\n%s", departs, err, want, out.String())
+		}
+	}
+}
+
 func TestVerifyCanBeBrokenOff(t *testing.T) {
 	l, fleet := newLedger(t)
 	ctx, cancel := context.WithCancelCause(t.Context())

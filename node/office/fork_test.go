@@ -57,10 +57,16 @@ func TestAllBranchesCount(t *testing.T) {
 	}
 	before.add(t, &event.SoftwareStarted{Version: "0"}, &event.SaleOpened{Service: 1, Language: event.Hindi}, // entry 0 is read from Opened
 		&event.NoteEscrowed{Sale: 1, Value: 100_00, Channel: 1}, &event.StackIntent{Note: 2}, &event.NoteStacked{Note: 2, Evidence: event.EvidenceEvent}, pay(100_00),
-		&event.NoteEscrowed{Sale: 1, Value: 500_00, Channel: 1})
+		&event.NoteEscrowed{Sale: 1, Value: 500_00, Channel: 1},
+		&event.NoteEscrowed{Sale: 1, Value: 1_00, Channel: 1}, &event.NoteReturned{Note: 7, Evidence: event.EvidenceEvent},
+		&event.NoteEscrowed{Sale: 1, Value: 2_00, Channel: 1}, &event.NoteUnresolved{Note: 9, Reason: 1})
+	// What was said of a note before the branches part is not said anew behind it.
+	again := []event.Body{&event.NoteStacked{Note: 2, Evidence: event.EvidenceEvent}, &event.NoteStacked{Note: 7, Evidence: event.EvidenceEvent}, &event.NoteStacked{Note: 9, Evidence: event.EvidenceEvent}}
 	a.entries, b.entries = append(a.entries, before.entries...), append(b.entries, before.entries...)
 	a.add(t, &event.NoteStacked{Note: 6, Evidence: event.EvidenceEvent}, pay(500_00))
+	a.add(t, again...)
 	b.add(t, &event.NoteStacked{Note: 6, Evidence: event.EvidenceCounters}, pay(500_00), pay(50_00))
+	b.add(t, again...)
 	for name, l := range map[string][][][]byte{"the shorter first": {a.entries, b.entries}, "the longer first": {b.entries, a.entries}} {
 		t.Run(name, func(t *testing.T) {
 			one := &forkedLogs{l}
@@ -80,7 +86,7 @@ func TestAllBranchesCount(t *testing.T) {
 			}
 			s := v.Snapshot()
 			k := s.Kiosks[0]
-			if k.Forks != 1 || s.InBoxes != 100_00+2*500_00 || k.Notes[500_00] != 2 || s.Count != 4 || s.Total != 100_00+2*500_00+50_00 || k.Entries != uint64(len(a.entries)+3) {
+			if k.Forks != 1 || s.InBoxes != 100_00+2*500_00 || k.Notes[500_00] != 2 || s.Count != 4 || s.Total != 100_00+2*500_00+50_00 || k.Entries != uint64(len(a.entries)+6) {
 				t.Errorf("both branches: %+v, %d payments of %d", k, s.Count, s.Total)
 			}
 		})

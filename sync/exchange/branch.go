@@ -139,8 +139,9 @@ func (x *Exchange) runRead(e RunRead) {
 		}
 		return
 	}
-	single := len(x.held[e.Log]) == 1 && len(v.points) <= 1
-	if p.stale || v.has(endOf(e.Run)) || single && e.Run.First < v.theirs() { // they have moved on meanwhile, or back
+	theirs := v.theirs()
+	on := len(x.held[e.Log]) == 1 && len(v.points) <= 1 && theirs > longest(p.reading.Held) && e.Run.First < theirs
+	if p.stale || v.has(endOf(e.Run)) || on { // they have moved on meanwhile, or back
 		x.enqueue(p, e.Log)
 		return
 	}

@@ -195,6 +195,94 @@ func TestProofGoesFirst(t *testing.T) {
 	}
 }
 
+// TestPleaIsForgotten: a plea is done with once all is sent. What is held later, and may be
+// the beginning of what the peer holds, is not sent before it asks again.
+func TestPleaIsForgotten(t *testing.T) {
+	ours := history{}.grown("", 50)
+	u := with(t, ours)
+	u.meets(1, 1, cert.RoleKiosk, stated(ours[:40].tip()))
+	u.Step(RunRead{Conn: 1, Log: other, Tips: tips([]history{ours})})
+	got := u.reads(u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{ours[:40].tip()}, Plea: wire.PleaSend}), ours)
+	one(t, "RUN", sent[*wire.Run](got, 1))
+	u.Step(Written{Conn: 1})
+	u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{ours.tip()}})
+	u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{ours.tip(), ours.grown("theirs", 90).tip()}})
+	got = u.Step(Grown{Log: other, Tips: tips([]history{ours.grown("", 5)})})
+	none(t, "ReadRun of what they may hold", of[ReadRun](got))
+}
+
+// TestTheirBranchComesFirst: a plea that comes while it is looked where their branch lies is
+// forgotten when ours is begged for: before theirs has come nothing goes to them from 0.
+func TestTheirBranchComesFirst(t *testing.T) {
+	ours, theirs := history{}.grown("ours", 50), history{}.grown("theirs", 45)
+	u := with(t, ours)
+	got := u.meets(1, 1, cert.RoleKiosk, stated(theirs.tip()))
+	none(t, "a second read", of[ReadRun](u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{theirs.tip()}, Plea: wire.PleaSend})))
+	got = u.reads(got, ours)
+	one(t, "a plea of ours", slices.DeleteFunc(sent[*wire.Have](got, 1), func(h *wire.Have) bool { return h.Plea != wire.PleaSend }))
+	for range 3 {
+		for len(of[ReadRun](got)) > 0 {
+			got = u.reads(got, ours)
+			none(t, "RUN before their branch is known", sent[*wire.Run](got, 1))
+		}
+		ours = ours.grown("", 5)
+		got = u.Step(Grown{Log: other, Tips: tips([]history{ours})})
+	}
+}
+
+// TestAskedForWhatIsUnknown: a peer that has stated one tip, which is not found, and asks
+// once more gets our branch from 0, once.
+func TestAskedForWhatIsUnknown(t *testing.T) {
+	for _, size := range []int{1, 45} {
+		ours, theirs := history{}.grown("ours", size), history{}.grown("theirs", size)
+		u := with(t, ours)
+		got := u.reads(u.meets(1, 1, cert.RoleKiosk, stated(theirs.tip())), ours)
+		one(t, "a plea of ours", slices.DeleteFunc(sent[*wire.Have](got, 1), func(h *wire.Have) bool { return h.Plea != wire.PleaSend }))
+		got = u.reads(u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{theirs.tip()}, Plea: wire.PleaSend}), ours)
+		if r := one(t, "RUN", sent[*wire.Run](got, 1)); r.Run.First != 0 {
+			t.Errorf("RUN from %d, want from 0", r.Run.First)
+		}
+		none(t, "ReadRun once more", of[ReadRun](u.Step(Written{Conn: 1})))
+	}
+}
+
+// TestFirstThatDeparts: of the branches that a peer lacks the first one that departs from
+// what it holds is read, else the first one, whatever leads to nothing before them.
+func TestFirstThatDeparts(t *testing.T) {
+	shared := history{}.grown("", 20)
+	a, b, c := shared.grown("a", 30), shared.grown("b", 9), shared[:10].grown("c", 30)
+	for name, test := range map[string]struct {
+		lacks, held []ledger.Tip
+		want        history
+		first       uint64
+	}{
+		"behind one that goes on":   {tips([]history{a, b, c}), []ledger.Tip{a[:30].tip()}, b, 20},
+		"in the order of the tips":  {tips([]history{c, a, b}), []ledger.Tip{a[:30].tip()}, c, 10},
+		"behind two that go on":     {tips([]history{a, c, b}), []ledger.Tip{a[:30].tip(), c[:30].tip()}, b, 20},
+		"none departs":              {tips([]history{c, a}), []ledger.Tip{a[:30].tip(), c[:25].tip()}, c, 25},
+		"behind one that they have": {tips([]history{a, c}), []ledger.Tip{a.tip(), c[:25].tip()}, c, 25},
+	} {
+		e := Serve(branches([]history{a, b, c}), ReadRun{Log: other, Tips: test.lacks, Held: test.held, MaxBytes: 1 << 20})
+		if e.Err != nil || e.Run.First != test.first || e.Run.End.Root != test.want.tip().Root {
+			t.Errorf("%s: a run from %d to %d, %v, want from %d to %d", name, e.Run.First, e.Run.End.Size, e.Err, test.first, len(test.want))
+		}
+	}
+}
+
+// TestFarthestPointsAreKept: of more points than may be stated those nearest to the tips
+// stay.
+func TestFarthestPointsAreKept(t *testing.T) {
+	var hs []history
+	for i := range 8 {
+		hs = append(hs, history{"x"}.grown(fmt.Sprint("b", i, "-"), 300))
+	}
+	stranger := history{}.grown("y", 5)
+	e := Serve(branches(hs), ReadRun{Log: other, Held: []ledger.Tip{stranger.tip()}, MaxBytes: 1})
+	if len(e.Points) != pointsKept || e.Points[pointsKept-1].Size != 300 || e.Points[0].Size < 100 {
+		t.Errorf("%d points from %d to %d", len(e.Points), e.Points[0].Size, e.Points[len(e.Points)-1].Size)
+	}
+}
+
 // TestMoreTipsThanOneMessageHolds: eight branches are stated whole, and two ends that hold
 // the same eight have nothing to say.
 func TestMoreTipsThanOneMessageHolds(t *testing.T) {

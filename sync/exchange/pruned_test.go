@@ -51,10 +51,10 @@ func TestPrunedHere(t *testing.T) {
 	// One that has moved on while we read gets what follows.
 	u = newUnder(t, map[ledger.LogID]uint64{other: 9}, nil)
 	one(t, "ReadRun", of[ReadRun](u.meetsIn(2, 1, 1, cert.RoleKiosk)))
-	u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(7, 0)}})
+	u.hears(1, &wire.Have{Log: other, Tips: []ledger.Tip{tipAt(6, 0)}}) // just far enough
 	got = u.Step(dropped)
 	none(t, "PRUNED", sent[*wire.Pruned](got, 1))
-	if read := one(t, "ReadRun", of[ReadRun](got)); from(read) != 7 {
+	if read := one(t, "ReadRun", of[ReadRun](got)); from(read) != 6 {
 		t.Errorf("%+v", read)
 	}
 
@@ -70,6 +70,7 @@ func TestPrunedThere(t *testing.T) {
 	held := wire.LogTips{Log: other, Tips: []ledger.Tip{tipAt(9, 0)}}
 	u := newUnder(t, nil, nil)
 	u.meetsIn(2, 1, 1, cert.RoleKiosk, held)
+	u.meetsIn(2, 5, 5, cert.RoleKiosk) // it holds no more than we do
 	got := u.hears(1, &wire.Pruned{Log: other, From: 6})
 	if g := one(t, "Gap", of[Gap](got)); g != (Gap{Conn: 1, Log: other, From: 6}) {
 		t.Errorf("%+v", g)
@@ -92,7 +93,8 @@ func TestPrunedThere(t *testing.T) {
 	}
 	none(t, "HAVE to whom it is not", sent[*wire.Have](got, 1))
 
-	got = u.hears(1, &wire.Pruned{Log: other, From: 4})
+	got = u.hears(1, &wire.Pruned{Log: other, From: 5}) // just where we are now
+	none(t, "Gap", of[Gap](got))
 	if h := one(t, "HAVE to one that is late", sent[*wire.Have](got, 1)); h.Plea != wire.PleaNone {
 		t.Errorf("%+v", h)
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"rasid/ledger/cert"
 	"rasid/ledger/event"
 	"rasid/sync/simnet"
-	"rasid/sync/wire"
 )
 
 // node is a machine under test: a real host over a store in memory.
@@ -239,180 +237,6 @@ func (n *node) untilHeard(log ledger.LogID, want Heard) {
 	}
 }
 
-// stranger opens a connection with a key of its own, and speaks for itself.
-func stranger(t *testing.T, f *simnet.Fleet, m simnet.Machine, address string) (*conn, *wire.Reader) {
-	t.Helper()
-	s, err := simnet.NewStore(f.Public, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := New(configOf(f, m, s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tg, err := parseTarget(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := h.dial(deadline(t), tg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.cut)
-	if err := c.stream.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	return c, wire.NewReader(c.stream)
-}
-
-func say(t *testing.T, c *conn, messages ...wire.Message) {
-	t.Helper()
-	for _, m := range messages {
-		b, err := wire.Append(nil, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.stream.Write(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// hears reads all that comes until the other end closes.
-func hears(t *testing.T, r *wire.Reader) []wire.Message {
-	t.Helper()
-	var all []wire.Message
-	for {
-		m, _, err := r.Next()
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "closed") {
-				t.Errorf("the connection ended with %v", err)
-			}
-			return all
-		}
-		all = append(all, m)
-	}
-}
-
-func onlyBye(t *testing.T, got []wire.Message, code wire.ByeCode) {
-	t.Helper()
-	if len(got) != 1 {
-		t.Fatalf("heard %d messages, want one BYE: %v", len(got), got)
-	}
-	bye, ok := got[0].(*wire.Bye)
-	if !ok || bye.Code != code {
-		t.Fatalf("heard %s %+v, want BYE %s", got[0].Type(), got[0], code)
-	}
-}
-
-func hello(m simnet.Machine) *wire.Hello {
-	return &wire.Hello{Min: 1, Max: 1, Chain: m.Chain}
-}
-
-// TestStrangers: whoever cannot show that the fleet certified the key that it
-// speaks with gets a goodbye and no byte more.
-func TestStrangers(t *testing.T) {
-	f := fleetOf(t)
-	member := enrol(t, f, 1, cert.RoleKiosk)
-	other := enrol(t, simnet.NewFleet("another"), 1, cert.RoleKiosk)
-	n := newNode(t, f, enrol(t, f, 0, cert.RoleOffice), nil)
-	forged := hello(other)
-	forged.Chain.District = member.Chain.District
-	newer := hello(member)
-	newer.Min, newer.Max = 7, 9
-	for _, test := range []struct {
-		name string
-		key  simnet.Machine
-		say  wire.Message
-		want wire.ByeCode
-	}{
-		{"another fleet", other, hello(other), wire.ByeStranger},
-		{"a stolen chain", other, hello(member), wire.ByeStranger},
-		{"a chain put together", other, forged, wire.ByeStranger},
-		{"a message before HELLO", other, &wire.Credit{Bytes: 1}, wire.ByeMalformed},
-		{"a version to come", member, newer, wire.ByeVersion},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c, r := stranger(t, f, test.key, n.host.Addr())
-			say(t, c, test.say)
-			onlyBye(t, hears(t, r), test.want)
-		})
-	}
-	if got := n.host.Status().Counters.StrangersRefused; got != 3 {
-		t.Errorf("StrangersRefused = %d, want 3", got)
-	}
-	if got := n.host.Status().Peers; len(got) != 0 {
-		t.Errorf("Peers = %v, want none", got)
-	}
-}
-
-// TestDialledStranger: a stranger that is dialled learns a certificate chain and
-// nothing else.
-func TestDialledStranger(t *testing.T) {
-	f, other := fleetOf(t), simnet.NewFleet("another")
-	listener := newNode(t, other, enrol(t, other, 5, cert.RoleKiosk), nil)
-	n := newNode(t, f, enrol(t, f, 1, cert.RoleKiosk), peers(listener.host.Addr()))
-	listener.untilCount(func(c Counters) bool { return c.StrangersRefused > 0 })
-	if got := n.host.Status().Counters; got.RunsOut != 0 || len(listener.store.Frontier()) != 1 {
-		t.Errorf("a stranger got runs: %+v", got)
-	}
-}
-
-func (n *node) untilCount(ok func(Counters) bool) {
-	n.t.Helper()
-	limit := deadline(n.t)
-	for !ok(n.host.Status().Counters) {
-		if !n.host.tell(limit, nil) {
-			n.t.Fatalf("not in time: %+v", n.host.Status().Counters)
-		}
-	}
-}
-
-// TestBadMessages: a member that sends what is no message, or too much, is told so
-// and counted; others go on.
-func TestBadMessages(t *testing.T) {
-	f := fleetOf(t)
-	n := newNode(t, f, enrol(t, f, 0, cert.RoleOffice), nil)
-	m := enrol(t, f, 1, cert.RoleKiosk)
-	for i, test := range []struct {
-		name string
-		raw  []byte
-		want wire.ByeCode
-	}{
-		{"noise", []byte{0x03, 0x63, 0xff, 0xff}, wire.ByeMalformed},
-		{"a length of 16 MiB", []byte{0x80, 0x80, 0x80, 0x08}, wire.ByeLimit},
-		{"a HAVE of a megabyte", []byte{0x80, 0x80, 0x40, byte(wire.TypeHave)}, wire.ByeLimit},
-		{"a second HELLO", mustFrame(t, hello(m)), wire.ByeMalformed},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c, r := stranger(t, f, m, n.host.Addr())
-			say(t, c, hello(m), &wire.Frontier{})
-			if _, err := c.stream.Write(test.raw); err != nil {
-				t.Fatal(err)
-			}
-			got := hears(t, r)
-			if len(got) < 3 {
-				t.Fatalf("heard %d messages, want HELLO, FRONTIER and BYE", len(got))
-			}
-			onlyBye(t, got[len(got)-1:], test.want)
-			if got := n.host.Status().Counters.Malformed; got != uint64(i+1) {
-				t.Errorf("Malformed = %d, want %d", got, i+1)
-			}
-		})
-	}
-	kiosk := newNode(t, f, enrol(t, f, 2, cert.RoleKiosk), peers(n.host.Addr()))
-	n.until("an honest peer's log", func() bool { return n.size(kiosk.machine.ID()) == 1 })
-}
-
-func mustFrame(t *testing.T, m wire.Message) []byte {
-	t.Helper()
-	b, err := wire.Append(nil, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // relay is a plain TCP proxy that a test can cut.
 type relay struct {
 	t      *testing.T
@@ -576,74 +400,6 @@ func TestStorageTrouble(t *testing.T) {
 	}
 	office.store.Fail(nil)
 	office.until("the log", func() bool { return office.size(kiosk.machine.ID()) == 1 })
-}
-
-func TestAddresses(t *testing.T) {
-	f := fleetOf(t)
-	m := enrol(t, f, 1, cert.RoleKiosk)
-	n := newNode(t, f, m, nil)
-	cfg := configOf(f, m, n.store)
-	cfg.Listen = n.host.Addr()
-	h, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another program has this address") {
-		t.Errorf("Run on a taken address = %v", err)
-	}
-	for _, bad := range []string{"", "office", "office:", ":4100", "/ip4/1.2.3.4", "/ip4/1.2.3.4/udp/7", "/nonsense"} {
-		cfg.Peers = []string{bad}
-		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "host:port") {
-			t.Errorf("New with peer %q = %v, want a sentence that says how to write it", bad, err)
-		}
-	}
-	id, err := ID(m.Chain.Machine.PublicKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := parseTarget("/dns4/office.example/tcp/4100/p2p/" + id)
-	if err != nil || got.address != "office.example:4100" || got.want.String() != id {
-		t.Errorf("parseTarget = %+v, %v", got, err)
-	}
-}
-
-// TestPinned: an address with /p2p/ takes that machine and no other.
-func TestPinned(t *testing.T) {
-	f := fleetOf(t)
-	right, wrong := enrol(t, f, 0, cert.RoleOffice), enrol(t, f, 2, cert.RoleKiosk)
-	n := newNode(t, f, right, nil)
-	host, port, err := net.SplitHostPort(n.host.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pin := func(m simnet.Machine) string {
-		id, err := ID(m.Chain.Machine.PublicKey())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "/ip4/" + host + "/tcp/" + port + "/p2p/" + id
-	}
-	kiosk := newNode(t, f, enrol(t, f, 1, cert.RoleKiosk), peers(pin(wrong), pin(right)))
-	n.until("the log by the right pin", func() bool { return n.size(kiosk.machine.ID()) == 1 })
-	kiosk.untilCount(func(c Counters) bool { return c.DialsFailed > 0 })
-}
-
-// TestOwnAddress: a machine that is told its own address leaves it alone.
-func TestOwnAddress(t *testing.T) {
-	f := fleetOf(t)
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := probe.Addr().String()
-	probe.Close()
-	n := newNode(t, f, enrol(t, f, 1, cert.RoleKiosk), func(c *Config) { c.Listen, c.Peers = address, []string{address} })
-	limit := deadline(t)
-	for n.host.Status().Addresses[0].Error != "this machine's own address" {
-		if !n.host.tell(limit, nil) {
-			t.Fatalf("Addresses = %+v", n.host.Status().Addresses)
-		}
-	}
 }
 
 func TestMeasureHeld(t *testing.T) {

@@ -83,6 +83,45 @@ func TestForksWhileConnected(t *testing.T) {
 	t.Logf("seeds %d to %d: %+v", from, to, total)
 }
 
+// TestTwoBeginnings: a machine that was set up twice with one key has two logs of one entry
+// each. Whoever holds one gets the other one.
+func TestTwoBeginnings(t *testing.T) {
+	for seed := range *seeds / 5 {
+		w := NewWorld(Config{Seed: seed})
+		district(t, w, 2)
+		m, err := w.Fleet.Enrol(9, cert.RoleKiosk, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := ledger.DecodeEntry(m.Entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range w.Nodes[1:] {
+			first.Time.WallMs = uint64(i)
+			if m.Entry, err = ledger.EncodeEntry(first); err != nil {
+				t.Fatal(err)
+			}
+			s, err := NewStore(w.Fleet.Public, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run, err := served{s.logs[m.ID()][0], m.ID()}.ReadRun(0, 1<<20)
+			if err == nil {
+				err = w.Bring(n, run)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Link(w.Nodes[1], w.Nodes[2])
+		w.Link(w.Nodes[0], w.Nodes[1+w.rand.IntN(2)])
+		if !w.Run(5*time.Minute, w.Equal) || len(w.Nodes[0].Store.Entries(m.ID())) != 2 {
+			t.Fatalf("seed %d: %v and %v", seed, tipsOf(w.Nodes[1].Store.Frontier()), tipsOf(w.Nodes[2].Store.Frontier()))
+		}
+	}
+}
+
 // historiesOf are up to six histories of the log of the machine in the slot, each whole, in
 // runs, in the order in which they came about.
 func historiesOf(t *testing.T, w *World, slot uint32) (out [][]ledger.Run) {
