@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -111,6 +114,54 @@ func testProof(t *testing.T, early bool) {
 		t.Errorf("known is %+v, want %+v", last, twin.Log.End)
 	}
 	do(t, s.Close())
+}
+
+// The proof ends Run, and nothing more is signed, though the disk that is to keep it does
+// not come back.
+func TestProofWhileTheHeadFileHangs(t *testing.T) {
+	w := newDamageWorld(t)
+	twin, err := storetest.NewAuthor(w.me)
+	do(t, err)
+	for n := range w.entries {
+		e, err := storetest.Sale(1 + n)
+		do(t, err)
+		_, err = twin.Write(e)
+		do(t, err)
+	}
+	w.cfg.EvidenceDir = t.TempDir()
+	w.cfg.After = func(d time.Duration) <-chan time.Time {
+		if d == store.StuckLook {
+			d /= 10
+		}
+		return time.After(d)
+	}
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	writer, err := s.OpenOwn(w.me.LogKey)
+	do(t, err)
+	// Who opens a pipe to write waits until somebody reads.
+	pipe := filepath.Join(w.cfg.EvidenceDir, w.me.ID().String()+".head.tmp")
+	do(t, unix.Mkfifo(pipe, 0o600))
+	ended, taken := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
+	go func() {
+		_, err := s.Ingest(context.WithoutCancel(t.Context()), twin.Runs)
+		taken <- err
+	}()
+	select {
+	case err = <-ended:
+	case <-time.After(commitMax):
+		t.Error("Run goes on")
+	}
+	if !errors.Is(err, store.ErrInDoubt) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if _, err := writer.Commit(t.Context(), func(uint64) ([]ledger.Entry, error) { t.Error("it was signed"); return nil, nil }); !errors.Is(err, store.ErrStopped) {
+		t.Errorf("a commit after the proof: %v", err)
+	}
+	reader, err := os.Open(pipe)
+	do(t, err)
+	do(t, <-taken, s.Close(), reader.Close())
 }
 
 // Another history of the own log, however short, is kept as proof and ends the process

@@ -132,7 +132,8 @@ func (s *Store) branches(st *staged, id ledger.LogID) []held {
 // refuseOwn says why a run of an own log is refused: as an echo, or because it proves
 // that somebody signed more with this key than the journal knows, or otherwise. Then
 // the proof is kept, in the head file or as evidence of a fork, so that the next start
-// sees it, and Run ends before anything more is signed.
+// sees it, and Run ends before anything more is signed, however long the head file's
+// disk takes.
 func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 	echo := fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
 	if len(h.log.Key) == 0 || run.End.Verify(h.log.Key) != nil {
@@ -143,14 +144,12 @@ func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 		if err != nil || root == run.End.Root {
 			return echo, err
 		}
-		if err := s.keepFork(h, run); err != nil {
-			return nil, err
-		}
 		refused = forkedOwn(run.Log, run.End.Size)
 		s.fail(refused)
-		return refused, nil
+		return refused, s.keepFork(h, run)
 	}
 	refused = elsewhere{inDoubt(run.Log, h.log.End.Size, "a neighbour sent a checkpoint at %d", run.End.Size)}
+	s.fail(refused)
 	s.mu.RLock()
 	writers := s.writers
 	s.mu.RUnlock()
@@ -159,7 +158,6 @@ func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 			refused = errors.Join(refused, w.head.write(h.log.Key, run.End), writeReason(s.journalDir(run.Log), refused))
 		}
 	}
-	s.fail(refused)
 	return refused, nil
 }
 

@@ -263,22 +263,35 @@ func (w *Writer) run(ctx context.Context) error {
 	if w.key == nil {
 		return nil // a log of this node that nobody opened for writing
 	}
-	var beside sync.WaitGroup
 	besides, end := context.WithCancel(context.WithoutCancel(ctx))
-	beside.Go(func() {
+	headEnded := make(chan struct{})
+	go func() {
+		defer close(headEnded)
 		w.head.run(besides, w.key.Public().(ed25519.PublicKey), func(err error) {
 			w.store.cfg.Log.Warn("going on without a newer head file", "error", err)
 		})
-	})
+	}()
+	var beside sync.WaitGroup
 	beside.Go(func() {
 		if err := w.indexer.run(besides); err != nil {
 			w.store.fail(err)
 		}
 	})
+	defer w.awaitHead(headEnded)
 	defer beside.Wait()
 	defer end()
 	defer w.stop() // who commits need not wait for index and head file
 	return w.commitAll(ctx)
+}
+
+// awaitHead waits at the end for the keeper of the head file, but not for a medium that
+// does not come back.
+func (w *Writer) awaitHead(ended <-chan struct{}) {
+	select {
+	case <-ended:
+	case <-w.store.cfg.After(stuckLook):
+		w.store.cfg.Log.Warn("ending without a newer head file: its disk does not come back", "path", w.head.path)
+	}
 }
 
 // commitAll commits what comes until ctx ends. While one batch is being made durable
