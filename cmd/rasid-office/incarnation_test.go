@@ -123,8 +123,8 @@ func TestOfficeThatForkedGoesOn(t *testing.T) {
 		}
 		return os.Chmod(path, 0o600) // CopyFS lets others read
 	}))
-	officeLife(t, dir, &event.SoftwareStarted{Version: "here"}, &event.SoftwareStarted{Version: "here"})
-	officeLife(t, twin, &event.SoftwareStarted{Version: "there"})
+	officeLife(t, dir, &event.SoftwareStarted{Version: "here"}, &event.SoftwareStarted{Version: "here"}, &event.MachineRevoked{Machine: [32]byte{7}})
+	officeLife(t, twin, &event.SoftwareStarted{Version: "there"}, &event.MachineRevoked{Machine: [32]byte{8}})
 	other, err := openLedgers(twin, slog.New(slog.DiscardHandler))
 	b.do(err)
 	theirs, err := other.store.ReadRun(other.authority.ID(), 0, ledger.RunMaxBytes)
@@ -146,6 +146,7 @@ func TestOfficeThatForkedGoesOn(t *testing.T) {
 	}
 	_, err = says("incarnation", "begin", id.String(), "--dir", dir)
 	b.do(err)
+	officeLife(t, dir, &event.MachineRevoked{Machine: [32]byte{9}})
 	l, err = openLedgers(dir, slog.New(slog.DiscardHandler))
 	b.do(err)
 	if g := l.keys[cert.StreamAuthority].Grant; g.Ordinal != 2 || g.Reason != cert.ReasonRestored {
@@ -153,6 +154,11 @@ func TestOfficeThatForkedGoesOn(t *testing.T) {
 	}
 	if cell := l.keys[cellStream(l.id)].Grant; cell.Ordinal != 1 {
 		t.Errorf("the other log goes on under %+v", cell)
+	}
+	_, err = l.store.Ingest(t.Context(), []ledger.Run{theirs}) // as any other machine's now
+	b.do(err)
+	if gone, err := l.revoked(); err != nil || len(gone) != 3 {
+		t.Errorf("%d machines are revoked, want one by each branch and one by the next log: %v", len(gone), err)
 	}
 	if forks := l.store.Forks(); len(forks) != 1 || forks[0].Ours.Verify(key) != nil {
 		t.Errorf("%d proofs are kept", len(forks))

@@ -385,6 +385,34 @@ func revokedCase(t testing.TB, name string, verdict event.Verdict, want sums, as
 	})
 }
 
+// A revocation counts in whichever incarnation of the authority log it stands; what either
+// accepts of a machine is accepted.
+func TestRevokedByTheNextAuthorityLog(t *testing.T) {
+	c := newCast(t)
+	c.a.whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+	accept := func() *event.MachineRevoked {
+		return &event.MachineRevoked{Machine: [32]byte{7}, Accepted: []event.Accepted{{Log: c.a.id, Size: uint64(len(c.a.raw)), Root: rootOf(c.a)}}}
+	}
+	c.authority.add(accept())
+	c.a.whole(2, 500_00, event.SurplusRefused, 500_00)
+	next := newScript(t, 0xc3, 1, "authority", 400_000)
+	next.ordinal = 2
+	held := vectorCase{Logs: []vectorLog{c.a.end(), c.authority.end()}}.books(t)
+	if got := held.Balances["Assets:Held"]; got != 500_00 {
+		t.Errorf("under the first log alone %d paise are held, want 50000", got)
+	}
+	next.add(accept(), &event.MachineRevoked{Machine: [32]byte{8}})
+	c.b.whole(3, 500_00, event.SurplusRefused, 500_00)
+	logs := []vectorLog{c.a.end(), c.authority.end(), c.b.end(), next.end()}
+	for range 2 {
+		b := vectorCase{Logs: logs}.books(t)
+		if b.Balances["Assets:Cash:K7"] != 1100_00 || b.Balances["Assets:Cash:K8"] != 0 || b.Balances["Assets:Held"] != 500_00 {
+			t.Errorf("with the second one the books have %v", b.Balances)
+		}
+		slices.Reverse(logs)
+	}
+}
+
 // proven is the case under the fleet's key, which its proofs need.
 func proven(h hardCase) hardCase {
 	h.Fleet = hex.EncodeToString(vector.Public("fleet"))
