@@ -439,25 +439,13 @@ func TestEndsWithWhatIsGathered(t *testing.T) {
 	do(t, err)
 	size := w.writer.Size()
 	g.armed = true
-	begin := func(built func()) chan error {
-		answer := make(chan error, 1)
-		go func() {
-			_, err := w.writer.Commit(context.Background(), func(first uint64) ([]ledger.Entry, error) {
-				defer built()
-				e, err := storetest.Sale(first)
-				return []ledger.Entry{e}, err
-			})
-			answer <- err
-		}()
-		return answer
-	}
-	inFlight := begin(func() {})
+	inFlight := w.begin(t.Context(), 1, func() {})
 	<-syncing
 	built := make(chan struct{})
-	gathered := begin(func() { close(built) })
+	gathered := w.begin(t.Context(), 1, func() { close(built) })
 	<-built
 	w.stop()
-	waiting := begin(func() { t.Error("a commit was taken after the end") })
+	waiting := w.begin(t.Context(), 1, func() { t.Error("a commit was taken after the end") })
 	close(g.release)
 	do(t, <-inFlight, <-gathered, <-w.ended)
 	if err := <-waiting; !errors.Is(err, store.ErrStopped) {
@@ -465,6 +453,120 @@ func TestEndsWithWhatIsGathered(t *testing.T) {
 	}
 	if got := w.writer.Size(); got != size+2 {
 		t.Errorf("%d entries, want %d", got, size+2)
+	}
+	do(t, w.Close())
+}
+
+// begin commits n entries beside the caller, tells when they are built and what became
+// of them.
+func (w *ownWorld) begin(ctx context.Context, n int, built func()) chan error {
+	answer := make(chan error, 1)
+	go func() {
+		c, err := w.writer.Commit(ctx, func(first uint64) (all []ledger.Entry, err error) {
+			defer built()
+			for range n {
+				e, err := storetest.Sale(first)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, e)
+			}
+			return all, nil
+		})
+		if err == nil && c.First+uint64(len(c.Entries)) > c.End.Size {
+			err = fmt.Errorf("%d entries from %d, and the batch ends at %d", len(c.Entries), c.First, c.End.Size)
+		}
+		answer <- err
+	}()
+	return answer
+}
+
+// Where one commit is carried, the batch that is gathered takes no further one: it
+// waits, lets go when its context ends, and gets its index when there is room.
+func TestWaitsForRoomInTheBatch(t *testing.T) {
+	syncing := make(chan struct{})
+	g := &gate{syncing: syncing, release: make(chan struct{}), passes: true}
+	w := newOwnWorld(t, store.Config{Disk: g, After: func(time.Duration) <-chan time.Time { return nil }})
+	_, err := w.commit(3)
+	do(t, err)
+	size := w.writer.Size()
+	g.armed = true
+	answers := []chan error{w.begin(t.Context(), 1, func() {})}
+	<-syncing
+	for range 2 { // of which the second is carried
+		built := make(chan struct{})
+		answers = append(answers, w.begin(t.Context(), 40, func() { close(built) }))
+		<-built
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := w.begin(ctx, 1, func() { t.Error("built where there is no room") })
+	early := make(chan struct{})
+	answers = append(answers, w.begin(t.Context(), 1, func() {
+		select {
+		case <-g.release:
+		default:
+			close(early)
+		}
+	}))
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that the context ended", err)
+	}
+	close(g.release)
+	for _, a := range answers {
+		do(t, <-a)
+	}
+	select {
+	case <-early:
+		t.Error("built where there is no room")
+	default:
+	}
+	if got := w.writer.Size(); got != size+82 {
+		t.Errorf("%d entries, want %d", got, size+82)
+	}
+	do(t, w.end())
+}
+
+// A build that panics in its caller's goroutine, which may outlive that, takes nothing
+// with it.
+func TestBuildPanics(t *testing.T) {
+	w := newOwnWorld(t, store.Config{})
+	_, err := w.commit(1)
+	do(t, err)
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = w.writer.Commit(t.Context(), func(uint64) ([]ledger.Entry, error) { panic("broken invariant: a test's") })
+		t.Error("the panic did not come through")
+	}()
+	c, err := w.commit(1)
+	do(t, err)
+	if c.First != 1 {
+		t.Errorf("the next commit begins at %d, want 1", c.First)
+	}
+	do(t, w.end())
+}
+
+// A signature that came out wrong, as of a bit that flipped in memory, is told to
+// nobody, though the disk took it, and nothing is signed on top.
+func TestWrongSignatureEndsRun(t *testing.T) {
+	w := newOwnWorld(t, store.Config{})
+	_, err := w.commit(3)
+	do(t, err)
+	size := w.writer.Size()
+	do(t, w.end())
+	w.me.LogKey = bytes.Clone(w.me.LogKey)
+	w.me.LogKey[0] ^= 1 // of the seed: the public half is as it was
+	w.start(t)
+	for range 2 {
+		if c, err := w.commit(1); err == nil {
+			t.Errorf("answered %v", c.End)
+		}
+	}
+	if err := <-w.ended; !errors.Is(err, ledger.ErrMalformed) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if got := w.writer.Size(); got != size {
+		t.Errorf("readers see %d entries, want %d", got, size)
 	}
 	do(t, w.Close())
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"rasid/ledger"
-	"rasid/ledger/event"
 	"rasid/ledger/journal"
 )
 
@@ -21,10 +20,6 @@ var errEnough = errors.New("enough")
 // sealAfter is how long nothing must come before the committer seals.
 const sealAfter = time.Second
 
-// worthSigning is how many entries cost about as much as the signature over them: a
-// smaller batch lets others run before it is closed.
-const worthSigning = 16
-
 // Writer appends to one own log.
 type Writer struct {
 	store   *Store
@@ -33,11 +28,18 @@ type Writer struct {
 	journal *journal.Journal
 	head    *headFile
 	indexer *indexer
+	witness witness
 	// sinceHead counts commits since the head file was offered one; the committer's.
 	sinceHead int
-	requests  chan *request
+	came      chan struct{} // has room for one: something was gathered
+	began     chan struct{} // closed when run begins
 	stopOnce  sync.Once
 	stopped   chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	ending   <-chan struct{}
+	gathered *batch        // nil until run begins
+	room     chan struct{} // closed when gathered takes entries again; nil: nobody waits
 }
 
 // Committed says what one Commit appended. It is durable.
@@ -45,19 +47,6 @@ type Committed struct {
 	First   uint64            // index of the first entry
 	Entries [][]byte          // this call's own, as stored
 	End     ledger.Checkpoint // of the batch that they are part of
-}
-
-type request struct {
-	build   func(first uint64) ([]ledger.Entry, error)
-	first   uint64
-	entries [][]byte
-	bytes   int
-	done    chan answer // has room for one
-}
-
-type answer struct {
-	end ledger.Checkpoint
-	err error
 }
 
 // OpenOwn returns the writer of the log that key signs, creating the log's journal
@@ -139,7 +128,8 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 	if err := s.index(late...); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	w := &Writer{store: s, id: id, journal: j, head: head, requests: make(chan *request), stopped: make(chan struct{})}
+	w := &Writer{store: s, id: id, journal: j, head: head,
+		witness: newWitness(), came: make(chan struct{}, 1), began: make(chan struct{}), stopped: make(chan struct{})}
 	w.indexer = newIndexer(w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,35 +206,35 @@ func (w *Writer) held() held {
 // all Commits that wait, all or nothing, one sync, one checkpoint. It returns when
 // the batch is durable. The first entry of a log must open it.
 //
-// build runs in the committer's goroutine, perhaps while the batch before is not
-// durable yet, and must be quick and pure; its error is returned, and nothing is
-// appended. When ctx ends before build began, nothing was appended either; once it
-// began, Commit waits for the outcome whatever ctx says. Any other error means that
-// Run has ended or is about to: whether the entries are durable is known after the
-// next Open. Commit waits until Run is called.
+// build runs in the caller's goroutine while every other Commit to this log waits,
+// perhaps while the batch before is not durable yet, and must be quick and pure; its
+// error is returned, and nothing is appended. When ctx ends before build began,
+// nothing was appended either; once it began, Commit waits for the outcome whatever
+// ctx says. Any other error means that Run has ended or is about to: whether the
+// entries are durable is known after the next Open. Commit waits until Run is called.
 func (w *Writer) Commit(ctx context.Context, build func(first uint64) ([]ledger.Entry, error)) (Committed, error) {
-	r := &request{build: build, done: make(chan answer, 1)}
 	select {
-	case w.requests <- r:
+	case <-w.began:
 	case <-ctx.Done():
-		return Committed{}, fmt.Errorf("couldn't commit to log %s: %w", w.id, context.Cause(ctx))
 	case <-w.stopped:
-		return Committed{}, w.errStopped()
 	}
-	a := <-r.done
-	if a.err != nil {
-		return Committed{}, fmt.Errorf("couldn't commit to log %s: %w", w.id, a.err)
+	b, c, err := w.join(ctx, build)
+	if err == nil {
+		<-b.landed
+		c.End, err = b.end, b.err
 	}
-	return Committed{First: r.first, Entries: r.entries, End: a.end}, nil
+	if err != nil {
+		return Committed{}, fmt.Errorf("couldn't commit to log %s: %w", w.id, err)
+	}
+	return c, nil
 }
 
-func (w *Writer) errStopped() error {
-	w.store.mu.RLock()
-	defer w.store.mu.RUnlock()
-	if fatal := w.store.fatal; fatal != nil && !errors.Is(fatal, ErrStopped) {
-		return fmt.Errorf("couldn't commit to log %s: %w: %w", w.id, ErrStopped, fatal)
+// stopReason is why nothing is taken any more.
+func (w *Writer) stopReason() error {
+	if fatal := w.store.failure(); fatal != nil && !errors.Is(fatal, ErrStopped) {
+		return fmt.Errorf("%w: %w", ErrStopped, fatal)
 	}
-	return fmt.Errorf("couldn't commit to log %s: %w", w.id, ErrStopped)
+	return ErrStopped
 }
 
 // failure is why nothing can be made durable any more, nil while it can.
@@ -256,8 +246,8 @@ func (s *Store) failure() error {
 
 func (w *Writer) stop() { w.stopOnce.Do(func() { close(w.stopped) }) }
 
-// run is the committer, with the indexer beside it. It returns nil when ctx ends and
-// an error when the durable state is unknown.
+// run is the committer, with witness, indexer and the keeper of the head file beside
+// it. It returns nil when ctx ends and an error when the durable state is unknown.
 func (w *Writer) run(ctx context.Context) error {
 	defer w.stop()
 	if w.key == nil {
@@ -277,11 +267,14 @@ func (w *Writer) run(ctx context.Context) error {
 			w.store.fail(err)
 		}
 	})
+	beside.Go(func() { w.witness.run(besides, w.store) })
 	defer w.awaitHead(headEnded)
 	defer beside.Wait()
 	defer end()
-	defer w.stop() // who commits need not wait for index and head file
-	return w.commitAll(ctx)
+	w.begin(ctx)
+	err := w.commitAll(ctx)
+	w.refuse(err) // who commits need not wait for index and head file
+	return err
 }
 
 // awaitHead waits at the end for the keeper of the head file, but not for a medium that
@@ -295,28 +288,29 @@ func (w *Writer) awaitHead(ended <-chan struct{}) {
 }
 
 // commitAll commits what comes until ctx ends. While one batch is being made durable
-// the next is gathered and encoded; it is signed when the one before is durable.
+// the callers gather the next; it is signed when the one before is durable.
 func (w *Writer) commitAll(ctx context.Context) error {
-	b := &batch{first: w.Size()}
-	var flying <-chan error // tells what became of the batch before; nil: there is none
 	for {
-		err := w.gather(ctx, b, flying)
-		if err == nil && len(b.requests) == 0 {
+		b, err := w.take(ctx)
+		if err != nil {
+			return err
+		}
+		if b == nil {
 			return w.rest() // in good order
 		}
-		if err == nil {
-			err = w.indexer.await()
-		}
+		err = w.indexer.await()
 		if err == nil {
 			err = w.store.failure() // nothing more is signed
 		}
+		var end ledger.Checkpoint
+		if err == nil {
+			end, err = w.commit(b)
+		}
+		b.land(end, err)
 		if err != nil {
-			b.answer(answer{err: err})
-			b.next().answer(answer{err: err})
 			return err
 		}
-		flying = w.launch(b)
-		b = b.next()
+		w.store.notify()
 	}
 }
 
@@ -340,103 +334,28 @@ func (w *Writer) offerHead() {
 	}
 }
 
-// batch is what is gathered for one run.
-type batch struct {
-	first    uint64 // index of its first entry
-	requests []*request
-	count    int // entries
-	bytes    int
-	// carry is a request that does not fit. It gets the very index that its build was
-	// given, as the first of the next batch.
-	carry *request
-}
-
-func (b *batch) full() bool { return b.carry != nil || b.count == ledger.BatchMaxEntries }
-
-func (b *batch) add(r *request) {
-	if b.count+len(r.entries) > ledger.BatchMaxEntries || runFixedBytes+b.bytes+r.bytes > ledger.RunMaxBytes {
-		b.carry = r
-		return
-	}
-	b.requests = append(b.requests, r)
-	b.count += len(r.entries)
-	b.bytes += r.bytes
-}
-
-// next is the batch after b.
-func (b *batch) next() *batch {
-	n := &batch{first: b.first + uint64(b.count)}
-	if b.carry != nil {
-		n.add(b.carry)
-	}
-	return n
-}
-
-// answer tells all that wait for the batch what became of it. What is carried is the
-// next batch's.
-func (b *batch) answer(a answer) {
-	for _, r := range b.requests {
-		r.done <- a
-	}
-}
-
-// gather fills b with what comes until the batch before, if there is one, is durable,
-// waits for a first request if none has come, and takes all that wait then. An empty
-// batch and no error mean that ctx has ended. An error is that of the batch before.
-func (w *Writer) gather(ctx context.Context, b *batch, flying <-chan error) error {
-	requests, done := w.requests, ctx.Done()
-	for flying != nil {
-		if b.full() {
-			requests = nil
-		}
-		select {
-		case <-done:
-			requests, done = nil, nil // what was built is committed yet
-		case r := <-requests:
-			w.prepare(ctx, b, r)
-		case err := <-flying:
-			if err != nil {
-				return err
-			}
-			flying = nil
-		}
-	}
+// take returns what was gathered, and waits while that is nothing. A while in which
+// nothing comes is used to rest. nil and no error mean that ctx has ended.
+func (w *Writer) take(ctx context.Context) (*batch, error) {
 	if w.sinceHead >= headEvery {
 		w.offerHead()
 	}
-	for yielded := false; !b.full() && ctx.Err() == nil; {
-		r, err := w.receive(ctx, len(b.requests) == 0)
-		if err != nil || r == nil && (yielded || len(b.requests) == 0 || b.count >= worthSigning) {
-			return err
-		}
-		if r == nil {
-			runtime.Gosched() // whoever was just answered may commit again at once
-			yielded = true
-			continue
-		}
-		w.prepare(ctx, b, r)
-	}
-	return nil
-}
-
-// receive takes a request; nil when none waits and it may not wait, or ctx ends. A
-// while in which none comes is used to rest.
-func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
-	if !wait {
-		select {
-		case r := <-w.requests:
-			return r, nil
-		default:
-			return nil, nil
-		}
+	// Whoever was just answered may commit again at once, and one signature and one sync
+	// are then enough for all.
+	runtime.Gosched()
+	if b := w.close(); b != nil {
+		return b, nil
 	}
 	idle := w.store.cfg.After(sealAfter)
 	for {
 		select {
-		case r := <-w.requests:
-			return r, nil
+		case <-w.came:
+			runtime.Gosched()
+			if b := w.close(); b != nil {
+				return b, nil
+			}
 		case <-ctx.Done():
-			return nil, nil
+			return w.close(), nil // what was built is committed yet
 		case <-idle:
 			idle = nil
 			if err := w.rest(); err != nil {
@@ -446,105 +365,30 @@ func (w *Writer) receive(ctx context.Context, wait bool) (*request, error) {
 	}
 }
 
-// prepare runs build and puts what it returns into the batch, or answers its error. No
-// build begins once ctx has ended.
-func (w *Writer) prepare(ctx context.Context, b *batch, r *request) {
-	if ctx.Err() != nil {
-		r.done <- answer{err: ErrStopped}
-		return
-	}
-	if err := w.build(r, b.first+uint64(b.count)); err != nil {
-		r.done <- answer{err: err}
-		return
-	}
-	b.add(r)
-}
-
-// build runs the request's build and encodes what it returns.
-func (w *Writer) build(r *request, first uint64) error {
-	entries, err := r.build(first)
-	if err != nil {
-		return err
-	}
-	if len(entries) == 0 || len(entries) > ledger.BatchMaxEntries {
-		return fmt.Errorf("%d entries in one commit, want 1 to %d", len(entries), ledger.BatchMaxEntries)
-	}
-	r.first = first
-	for _, e := range entries {
-		b, err := ledger.EncodeEntry(e)
-		if err != nil {
-			return err
-		}
-		r.entries = append(r.entries, b)
-		r.bytes += len(b) + entryExtraBytes
-	}
-	if r.bytes > ledger.RunMaxBytes-runFixedBytes {
-		return fmt.Errorf("%d bytes in one commit, the limit is %d", r.bytes, ledger.RunMaxBytes-runFixedBytes)
-	}
-	if first == 0 {
-		_, err = event.OpenLog(w.store.cfg.Fleet, w.id, r.entries[0])
-	}
-	return err
-}
-
-// launch signs the batch, and makes it durable and answers it beside the caller. The
-// channel tells the outcome, once; until then neither the journal nor the next batch's
-// signing may be touched.
-func (w *Writer) launch(b *batch) <-chan error {
-	landed := make(chan error, 1)
+// commit signs the batch and makes it durable; only then readers see it and the
+// indexer gets it.
+func (w *Writer) commit(b *batch) (ledger.Checkpoint, error) {
 	before := w.held()
-	run, payload, err := w.sign(before.log, b)
+	run, err := before.log.NewRun(w.key, b.entries)
 	if err != nil {
-		b.answer(answer{err: err})
-		landed <- err
-		return landed
-	}
-	w.sinceHead++
-	go func() {
-		err := w.append(before, run, payload)
-		b.answer(answer{end: run.End, err: err})
-		if err == nil {
-			w.store.notify()
-		}
-		landed <- err
-	}()
-	return landed
-}
-
-// sign makes the batch's run and its bytes.
-func (w *Writer) sign(log ledger.Log, b *batch) (ledger.Run, []byte, error) {
-	entries := make([][]byte, 0, b.count)
-	for _, r := range b.requests {
-		entries = append(entries, r.entries...)
-	}
-	run, err := log.NewRun(w.key, entries)
-	if err != nil {
-		return run, nil, err
+		return run.End, err
 	}
 	payload, err := run.Encode()
-	return run, payload, err
-}
-
-// append appends the run to the journal; only then readers see it and the indexer
-// gets it.
-func (w *Writer) append(before held, run ledger.Run, payload []byte) error {
+	if err != nil {
+		return run.End, err
+	}
+	w.sinceHead++
 	// What was signed is verified as a neighbour's run would be, while the disk works:
 	// neither is told to anybody before both are done.
-	var g growth
-	var after held
-	verified := make(chan error, 1)
-	go func() {
-		var err error
-		g, after, err = w.store.grow(before, run)
-		verified <- err
-	}()
-	err := w.journal.Append(payload)
-	if err := errors.Join(err, <-verified); err != nil {
-		return err
+	w.witness.ask(before, run)
+	err = w.journal.Append(payload)
+	found := w.witness.answer()
+	if err := errors.Join(err, found.err); err != nil {
+		return run.End, err
 	}
-	if err := w.store.publish(after, g); err != nil {
-		return err
+	if err := w.store.publish(found.after, found.growth); err != nil {
+		return run.End, err
 	}
 	signal(w.indexer.more)
-	return nil
+	return run.End, nil
 }
