@@ -71,8 +71,8 @@ type Config struct {
 	PruneAge time.Duration
 	// Free tells what is free on the disk where a path is; nil: the machine's own word.
 	Free func(path string) (uint64, error)
-	// After is time.After, by which a committer knows that nothing comes; nil: the
-	// machine's own clock.
+	// After is time.After, by which a committer knows that nothing comes, and anybody that
+	// Badger does not come back; nil: the machine's own clock.
 	After func(time.Duration) <-chan time.Time
 	// MemTableBytes is what each Badger gathers in memory before it writes a table; 0,
 	// and in the field always, means what fits the longest batch and the longest run.

@@ -109,7 +109,12 @@ func (w *writer) open(dir string, d *disk) (err error) {
 		Dir: dir, Fleet: fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), Disk: d,
 		SegmentBytes: w.SegmentBytes, MemTableBytes: w.MemTableBytes, Log: slog.New(sayer{w.out}), RoomBytes: 1, PruneAge: age,
 		// A life is too short to be idle for long, and seals must be cut too.
-		After: func(time.Duration) <-chan time.Time { return time.After(w.Idle) },
+		After: func(d time.Duration) <-chan time.Time {
+			if d > time.Second { // a limit, not a rest
+				return time.After(d)
+			}
+			return time.After(w.Idle)
+		},
 	})
 	if err != nil {
 		return err
