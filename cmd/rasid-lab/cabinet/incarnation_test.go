@@ -231,23 +231,7 @@ func TestOfficeGoesOnInNewLogs(t *testing.T) {
 	p.pay()
 	p.until(hindi("kiosk.print.printed"))
 	officeShows(t, c, "₹1,300.00")
-	c.office.Stop()
-	logs, err := filepath.Glob(filepath.Join(c.OfficeDir(), "data", "own", strings.Repeat("[0-9a-f]", 32)))
-	if err != nil || len(logs) != 2 {
-		t.Fatalf("own logs %v, %v", logs, err)
-	}
-	begin := []string{"incarnation", "begin"}
-	for _, log := range logs {
-		takeEnd(t, log)
-		begin = append(begin, filepath.Base(log))
-	}
-	if _, err := c.office.Start(t.Context(), "office"); err == nil {
-		t.Fatal("an office with damaged journals starts")
-	}
-	c.officeTool(t, begin...)
-	if _, err := c.office.Start(t.Context(), "office"); err != nil {
-		t.Fatal(err)
-	}
+	loseLogs(t, c)
 	officeShows(t, c, "₹1,300.00")
 
 	c.officeTool(t, "keys", "rotate", "--seal")
@@ -291,5 +275,28 @@ func TestOfficeGoesOnInNewLogs(t *testing.T) {
 	report := verifyExport(t, c)
 	if q := report.Books.Questions; len(q) > 0 || report.Books.Balances["Assets:Cash:K2"] != 2600_00 {
 		t.Errorf("questions %v, balances %v", q, report.Books.Balances)
+	}
+}
+
+// loseLogs damages the logs that the office writes, which then refuses to start, and has
+// it begin new ones.
+func loseLogs(t *testing.T, c *Cabinet) {
+	t.Helper()
+	c.office.Stop()
+	logs, err := filepath.Glob(filepath.Join(c.OfficeDir(), "data", "own", strings.Repeat("[0-9a-f]", 32)))
+	if err != nil || len(logs) != 2 {
+		t.Fatalf("own logs %v, %v", logs, err)
+	}
+	begin := []string{"incarnation", "begin"}
+	for _, log := range logs {
+		takeEnd(t, log)
+		begin = append(begin, filepath.Base(log))
+	}
+	if _, err := c.office.Start(t.Context(), "office"); err == nil {
+		t.Fatal("an office with damaged journals starts")
+	}
+	c.officeTool(t, begin...)
+	if _, err := c.office.Start(t.Context(), "office"); err != nil {
+		t.Fatal(err)
 	}
 }
