@@ -81,15 +81,7 @@ func TestFeedFollowsTheNextIncarnation(t *testing.T) {
 			_, err = s.Ingest(t.Context(), mine.Runs)
 			try(t, err)
 			for _, a := range order {
-				_, err = s.Ingest(t.Context(), a.Runs)
-				try(t, err)
-				for _, b := range [][]byte{early, late, peppers} {
-					_, err = s.PutObject(t.Context(), b)
-					try(t, err)
-				}
-				try(t, feed.read())
-				feed.usePeppers()
-				feed.useObjects()
+				take(t, s, feed, a, early, late, peppers)
 			}
 			if found := feed.catalogue.Look(catalogue.DemoNumber); found.Bill.Due != 99_00 {
 				t.Errorf("the bill is %d paise, want 9900: %v", found.Bill.Due, found.Problem)
@@ -106,6 +98,20 @@ func TestFeedFollowsTheNextIncarnation(t *testing.T) {
 			try(t, s.Close())
 		})
 	}
+}
+
+// take lets a log and objects come to the kiosk, and its feed read.
+func take(t *testing.T, s *store.Store, f *feed, a *storetest.Author, objects ...[]byte) {
+	t.Helper()
+	_, err := s.Ingest(t.Context(), a.Runs)
+	try(t, err)
+	for _, b := range objects {
+		_, err = s.PutObject(t.Context(), b)
+		try(t, err)
+	}
+	try(t, f.read())
+	f.usePeppers()
+	f.useObjects()
 }
 
 func try(t *testing.T, err error) {

@@ -1,6 +1,7 @@
 package cabinet
 
 import (
+	"bytes"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -20,7 +21,13 @@ import (
 // was: the index does not make up for that. The kiosk does not run.
 func (k *Kiosk) damage(t *testing.T) {
 	t.Helper()
-	segments, err := filepath.Glob(filepath.Join(k.Dir, "data", "own", "*", "*.journal"))
+	takeEnd(t, filepath.Join(k.Dir, "data", "own", "*"))
+}
+
+// takeEnd takes away the end of the journal in a folder.
+func takeEnd(t *testing.T, journal string) {
+	t.Helper()
+	segments, err := filepath.Glob(filepath.Join(journal, "*.journal"))
 	if err != nil || len(segments) == 0 {
 		t.Fatalf("journals %v, %v", segments, err)
 	}
@@ -210,5 +217,86 @@ func TestReceiptOfALogGivenUp(t *testing.T) {
 			p.press("do", "back") // the log has not come yet
 			return false
 		})
+	}
+}
+
+// The office's own logs are damaged, so that it refuses to start. A person has it go on
+// with new ones: the kiosk takes the dues and the key that are published in those, and
+// rasid-audit verifies all of it, under the signature of the new authority log.
+func TestOfficeGoesOnInNewLogs(t *testing.T) {
+	c := start(t, 1)
+	k := c.Kiosks()[0]
+	p := at(t, k)
+	p.untilOpen()
+	p.pay()
+	p.until(hindi("kiosk.print.printed"))
+	officeShows(t, c, "₹1,300.00")
+	loseLogs(t, c)
+	officeShows(t, c, "₹1,300.00")
+
+	c.officeTool(t, "keys", "rotate", "--seal")
+	rows, err := os.ReadFile(filepath.Join(c.cfg.Dir, "jvvnl-2026-10.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(t.TempDir(), "jvvnl-2026-11.csv")
+	if err := os.WriteFile(next, bytes.ReplaceAll(rows, []byte("2026-10"), []byte("2026-11")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.officeTool(t, "dues", "publish", next)
+	k.Process.Stop() // which has waited for the office ever longer
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.open()
+	p.untilOpen()
+	physically(t, "the next month's bill is at the kiosk", func() bool {
+		p.press("do", "language", "value", "hi")
+		p.press("do", "service", "value", "1")
+		page := p.press("do", "look", "number", DemoNumber)
+		p.press("do", "cancel")
+		return strings.Contains(page, `value="confirm"`)
+	})
+	p.pay()
+	p.until(hindi("kiosk.print.printed"))
+	officeShows(t, c, "₹2,600.00")
+	seals := map[uint32]bool{}
+	physically(t, "both sales are at the office", func() bool {
+		eachEntry(t, c, func(e ledger.Entry) {
+			if b, err := event.Decode(e); err == nil && e.Kind == event.KindBlobSealed {
+				seals[b.(*event.BlobSealed).Seal] = true
+			}
+		})
+		return len(seals) == 2
+	})
+	if !seals[1] || !seals[2] {
+		t.Errorf("sealed to the seal keys %v, want 1 and 2", seals)
+	}
+	report := verifyExport(t, c)
+	if q := report.Books.Questions; len(q) > 0 || report.Books.Balances["Assets:Cash:K2"] != 2600_00 {
+		t.Errorf("questions %v, balances %v", q, report.Books.Balances)
+	}
+}
+
+// loseLogs damages the logs that the office writes, which then refuses to start, and has
+// it begin new ones.
+func loseLogs(t *testing.T, c *Cabinet) {
+	t.Helper()
+	c.office.Stop()
+	logs, err := filepath.Glob(filepath.Join(c.OfficeDir(), "data", "own", strings.Repeat("[0-9a-f]", 32)))
+	if err != nil || len(logs) != 2 {
+		t.Fatalf("own logs %v, %v", logs, err)
+	}
+	begin := []string{"incarnation", "begin"}
+	for _, log := range logs {
+		takeEnd(t, log)
+		begin = append(begin, filepath.Base(log))
+	}
+	if _, err := c.office.Start(t.Context(), "office"); err == nil {
+		t.Fatal("an office with damaged journals starts")
+	}
+	c.officeTool(t, begin...)
+	if _, err := c.office.Start(t.Context(), "office"); err != nil {
+		t.Fatal(err)
 	}
 }

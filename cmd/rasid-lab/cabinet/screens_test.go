@@ -37,10 +37,12 @@ type looked struct {
 	Small    []string `json:"small"`
 }
 
-// fitScript makes the checks that axe does not make: nothing is clipped, nothing
+// lookScript runs axe and the checks that axe does not make: nothing is clipped, nothing
 // scrolls sideways, every target is large enough for a finger.
-const fitScript = `(least) => {
+const lookScript = `(async (least) => {
+  const r = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] });
   const main = document.querySelector("main"), out = { overflow: "", sideways: "", small: [] };
+  out.axe = r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ") + " " + n.failureSummary).join("; "));
   if (least >= 60 && main.scrollHeight > main.clientHeight + 1) out.overflow = main.scrollHeight + " of " + main.clientHeight;
   if (document.documentElement.scrollWidth > innerWidth) out.sideways = document.documentElement.scrollWidth + " of " + innerWidth;
   for (const e of document.querySelectorAll("body *")) if (least >= 60 && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && getComputedStyle(e).display !== "inline") out.sideways += " " + e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 20);
@@ -49,38 +51,10 @@ const fitScript = `(least) => {
     if (b.width > 0 && (b.width < least || b.height < least)) out.small.push(e.textContent.trim() + " " + b.width + "×" + b.height);
   }
   return JSON.stringify(out);
-}`
-
-// lookScript runs axe and the checks of fitScript.
-const lookScript = `(async (least) => {
-  const r = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] });
-  const out = JSON.parse((` + fitScript + `)(least));
-  out.axe = r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ") + " " + n.failureSummary).join("; "));
-  return JSON.stringify(out);
 })`
 
-// fits makes the checks of fitScript, and axe's if that is there and asked for.
-func (s *screen) fits(t *testing.T, name string, withAxe bool) {
-	t.Helper()
-	script := "(" + fitScript + ")(60)"
-	if withAxe {
-		script = lookScript + "(60)"
-	}
-	raw, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	var l looked
-	if err := json.Unmarshal([]byte(raw), &l); err != nil {
-		t.Fatal(err)
-	}
-	if len(l.Axe) > 0 || l.Overflow != "" || l.Sideways != "" || len(l.Small) > 0 {
-		t.Errorf("%s: %+v", name, l)
-	}
-}
-
-// check looks at the page that is shown now.
-func (s *screen) check(t *testing.T, axeSource, name, least string) {
+// looks runs lookScript on the page that is shown now; axeSource is empty where axe is there.
+func (s *screen) looks(t *testing.T, name, axeSource, least string) {
 	t.Helper()
 	raw, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](axeSource+";"+lookScript+"("+least+")", chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -93,6 +67,12 @@ func (s *screen) check(t *testing.T, axeSource, name, least string) {
 	if len(l.Axe) > 0 || l.Overflow != "" || l.Sideways != "" || len(l.Small) > 0 {
 		t.Errorf("%s: %+v", name, l)
 	}
+}
+
+// check looks at the page that is shown now, and at its fonts and texts.
+func (s *screen) check(t *testing.T, axeSource, name, least string) {
+	t.Helper()
+	s.looks(t, name, axeSource, least)
 	if foreign := s.foreignFonts(t); len(foreign) > 0 {
 		t.Errorf("%s: drawn with fonts that are not ours: %v", name, foreign)
 	}
