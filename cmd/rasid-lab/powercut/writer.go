@@ -124,6 +124,9 @@ func (w *writer) tellAll() error {
 	if lost := w.store.Lost(); len(lost) > 0 {
 		return fmt.Errorf("marks say that more was held of others' logs than is: %+v", lost)
 	}
+	if w.store.MarksLost() > 0 {
+		return errors.New("the marks of how far others' logs were held are damaged: no cut does that")
+	}
 	for _, info := range w.store.Logs() {
 		r := report{Kind: kindHeld, Log: info.ID, End: info.End, From: info.From}
 		add := func(_ uint64, entry []byte) error {
