@@ -108,14 +108,25 @@ func (w *writer) open(dir string, d *disk) (err error) {
 	w.store, err = store.Open(store.Config{
 		Dir: dir, Fleet: fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), Disk: d,
 		SegmentBytes: w.SegmentBytes, MemTableBytes: w.MemTableBytes, Log: slog.New(sayer{w.out}), RoomBytes: 1, PruneAge: age,
-		// A life is too short to be idle for long, and seals must be cut too.
-		After: func(time.Duration) <-chan time.Time { return time.After(w.Idle) },
+		After: w.after,
 	})
 	if err != nil {
 		return err
 	}
 	w.own, err = w.store.OpenOwn(w.me.LogKey)
 	return err
+}
+
+// sealWait is how long a committer waits for more before it seals.
+const sealWait = time.Second
+
+// after is time.After, but that a life is too short to be idle for long, and seals must
+// be cut too. What takes longer is a disk that does not come back.
+func (w *writer) after(d time.Duration) <-chan time.Time {
+	if d <= sealWait {
+		d = w.Idle
+	}
+	return time.After(d)
 }
 
 // tellAll tells everything that the store holds, read from its files. A mark of more
