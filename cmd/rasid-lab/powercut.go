@@ -72,7 +72,7 @@ seed. 2: it could not run, or was stopped.`,
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "what is written and where the cuts fall (default: a new one, which is printed)")
 	c.Flags().StringVar(&cfg.Only, "only", "", "cut only at this moment, as the summary names them")
 	c.Flags().StringVar(&cfg.Keep, "keep", "", "copy the data folder there in which something is missing; the folder must be new")
-	c.Flags().StringVar(&broken, "break", "", "take something out of the store, to see the rig notice: journal-sync, copy-at-start or prune-age")
+	c.Flags().StringVar(&broken, "break", "", "take something out of the store, to see the rig notice: journal-sync, copy-at-start, sync-at-start or prune-age")
 	return c
 }
 

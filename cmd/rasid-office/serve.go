@@ -139,6 +139,7 @@ func (o *office) servePage(ctx context.Context, out io.Writer) error {
 	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
 	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "office_lost_entries", Help: "Entries of others' logs that were held here before the disk was damaged, and have not come again."}, func() float64 { return float64(o.store.LostEntries()) }))
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "office_starts_without_marks", Help: "Starts at which it was not known how far others' logs were held, so that what was lost then is not counted."}, func() float64 { return float64(o.store.MarksLost()) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	mux.Handle("/", o.page)
 	if _, err := fmt.Fprintf(out, "office http://%s/ sync %s\n", o.listener.Addr(), o.host.Addr()); err != nil {

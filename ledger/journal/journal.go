@@ -112,7 +112,7 @@ func (j *Journal) begin(r *reader) error {
 	switch {
 	case r.rec.Segments == 0:
 		err = j.next(ledger.Hash{}, nil)
-	case r.fresh():
+	case r.fresh(), r.rec.Torn == nil && believed(j.cfg.Disk):
 		err = j.resume(r)
 	default:
 		// Even a clean end gets a fresh segment: that the last seal is durable nobody
@@ -145,6 +145,13 @@ func (j *Journal) makeFolder() error {
 	return err
 }
 
+// believed reports whether what is read from the disk is taken for durable, without a
+// copy. Only a rig has such a disk, to see what is lost then.
+func believed(d Disk) bool {
+	b, ok := d.(interface{ Believed() bool })
+	return ok && b.Believed()
+}
+
 // resume goes on in a last segment that holds its opening alone.
 func (j *Journal) resume(r *reader) error {
 	f, err := j.cfg.Disk.OpenFile(j.path(j.number), os.O_WRONLY)
@@ -153,7 +160,7 @@ func (j *Journal) resume(r *reader) error {
 	}
 	j.file = f
 	j.length, j.opening, j.size = r.heads[len(r.heads)-1].length, r.opening, r.last.end
-	j.last, j.sealed = r.last.hash, true
+	j.last, j.sealed = r.last.hash, r.last == r.safe
 	if _, err := f.Seek(j.size, io.SeekStart); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"rasid/ledger"
 	"rasid/ledger/cert"
 	"rasid/ledger/journal"
@@ -392,6 +394,149 @@ func TestLossIsRemembered(t *testing.T) {
 	do(t, err)
 	if lost := s.Lost(); len(lost) != 0 {
 		t.Errorf("with both histories lost is %+v", lost)
+	}
+	do(t, s.Close())
+}
+
+// forkWorld is a damageWorld whose neighbour's disk was cloned: twin wrote other entries.
+func newForkWorld(t *testing.T) (w damageWorld, twin *storetest.Author) {
+	t.Helper()
+	w = newDamageWorld(t)
+	for n := range uint64(6) {
+		e, err := storetest.Sale(n)
+		do(t, err)
+		_, err = w.peer.Write(e)
+		do(t, err)
+	}
+	w.append(t, 0)
+	twin, err := storetest.NewAuthor(w.peer.Machine)
+	do(t, err)
+	for n := range uint64(4) {
+		e, err := storetest.Sale(100 + n)
+		do(t, err)
+		_, err = twin.Write(e)
+		do(t, err)
+	}
+	return w, twin
+}
+
+// loses has the index of others' logs lose what act brings, as Badger may lose a log of
+// a memtable, and returns the store after it.
+func (w damageWorld) loses(t *testing.T, act func(*store.Store)) (*store.Store, error) {
+	t.Helper()
+	kept := filepath.Join(t.TempDir(), "index")
+	do(t, os.CopyFS(kept, os.DirFS(w.path("peers", "index"))))
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	act(s)
+	do(t, s.Close(), os.RemoveAll(w.path("peers", "index")), os.CopyFS(w.path("peers", "index"), os.DirFS(kept)))
+	return store.Open(w.cfg)
+}
+
+// A branch of a forked log that is lost, and evidence of a fork that no branch holds, are
+// losses like any other, until the same history is held or shown again.
+func TestForkLost(t *testing.T) {
+	for name, send := range map[string]func(twin *storetest.Author) ledger.Run{
+		"a branch":      func(twin *storetest.Author) ledger.Run { return twin.Whole() },
+		"evidence only": func(twin *storetest.Author) ledger.Run { return twin.Runs[3] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, twin := newForkWorld(t)
+			run := send(twin)
+			show := func(s *store.Store) {
+				results, err := s.Ingest(t.Context(), []ledger.Run{run})
+				do(t, err)
+				if !errors.Is(results[0].Err, ledger.ErrFork) || results[0].Held != (name == "a branch") || len(s.Forks()) != 1 {
+					t.Fatalf("%+v and %d forks", results, len(s.Forks()))
+				}
+			}
+			s, err := w.loses(t, show)
+			do(t, err)
+			for range 2 { // the next start says the same
+				lost := s.Lost()
+				if len(lost) != 1 || lost[0].Log != w.peer.ID() || lost[0].Had != (ledger.Tip{Size: run.End.Size, Root: run.End.Root}) || len(s.Forks()) != 0 {
+					t.Fatalf("lost is %+v, there are %d forks", lost, len(s.Forks()))
+				}
+				do(t, s.Close())
+				s, err = store.Open(w.cfg)
+				do(t, err)
+			}
+			show(s)
+			for range 2 {
+				if lost := s.Lost(); len(lost) != 0 || len(s.Forks()) != 1 {
+					t.Fatalf("lost is %+v, there are %d forks", lost, len(s.Forks()))
+				}
+				do(t, s.Close())
+				s, err = store.Open(w.cfg)
+				do(t, err)
+			}
+			do(t, s.Close())
+		})
+	}
+}
+
+// Branches prove a fork whose evidence is lost.
+func TestForkIsProvenAnew(t *testing.T) {
+	w, twin := newForkWorld(t)
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	_, err = s.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+	do(t, err, s.Close())
+	changePeers(t, w.cfg.Dir, func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{'f'}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			do(t, txn.Delete(it.Item().KeyCopy(nil)))
+		}
+		return nil
+	})
+	for range 2 {
+		s, err := store.Open(w.cfg)
+		do(t, err)
+		forks, lost := s.Forks(), s.Lost()
+		if len(forks) != 1 || len(lost) != 0 || forks[0].Theirs.End != twin.Log.End || forks[0].Theirs.First != 1 {
+			t.Fatalf("forks %+v, lost %+v", forks, lost)
+		}
+		do(t, s.Close())
+	}
+}
+
+// That another history of an own log was shown is not forgotten with the evidence: the
+// log is in doubt by its mark alone.
+func TestOwnForkLost(t *testing.T) {
+	w := newDamageWorld(t)
+	mine, err := storetest.NewAuthor(w.me)
+	do(t, err)
+	e, err := storetest.Sale(1000)
+	do(t, err)
+	run, err := mine.Write(e)
+	do(t, err)
+	w.cfg.GiveUp = false
+	show := func(s *store.Store) {
+		results, err := s.Ingest(t.Context(), []ledger.Run{run})
+		do(t, err)
+		if !errors.Is(results[0].Err, store.ErrInDoubt) || len(s.Forks()) != 1 {
+			t.Fatalf("%+v", results)
+		}
+	}
+	_, err = w.loses(t, show)
+	for range 2 { // the next start says the same
+		if !errors.Is(err, store.ErrInDoubt) || !strings.Contains(err.Error(), "showed another history") {
+			t.Fatalf("error %v", err)
+		}
+		_, err = store.Open(w.cfg)
+	}
+	w.cfg.GiveUp = true
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) {
+		t.Errorf("its key opens: %v", err)
+	}
+	if info, _ := s.Log(w.me.ID()); info.Own || info.End.Size != w.entries {
+		t.Errorf("%d entries are kept of it, own: %v", info.End.Size, info.Own)
+	}
+	if lost := s.Lost(); len(lost) != 1 || lost[0].Had.Root != run.End.Root {
+		t.Errorf("lost is %+v", lost)
 	}
 	do(t, s.Close())
 }

@@ -68,16 +68,21 @@ func (s *Store) setAside(id ledger.LogID, err error) error {
 	return nil
 }
 
-// setForkedAside sets aside every own log of which another history was shown.
-func (s *Store) setForkedAside() error {
+// setForkedAside sets aside every own log of which another history was shown, by the
+// evidence or, where that is lost, by the mark of it.
+func (s *Store) setForkedAside(marks []mark) error {
 	for _, f := range s.forks {
-		if h := s.logs[f.Log]; h == nil || !h.own {
+		marks = append(marks, forkMark(f))
+	}
+	for _, m := range marks {
+		id := m.branch.log
+		if h := s.logs[id]; h == nil || !h.own {
 			continue
 		}
-		if err := s.setAside(f.Log, forkedOwn(f.Log, f.Theirs.End.Size)); err != nil {
+		if err := s.setAside(id, forkedOwn(id, m.tip.Size)); err != nil {
 			return err
 		}
-		if err := s.closeWriter(f.Log); err != nil {
+		if err := s.closeWriter(id); err != nil {
 			return err
 		}
 	}

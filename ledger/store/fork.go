@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -354,11 +355,39 @@ func (s *Store) keepFork(h held, run ledger.Run) error {
 		s.fail(err)
 		return err
 	}
+	s.mu.RLock()
+	lost := maps.Clone(s.lost)
+	s.mu.RUnlock()
+	if err := s.marks.addFork(f, lost); err != nil {
+		err = fmt.Errorf("couldn't mark the evidence of a fork in %s: %w", s.marks.path, err)
+		s.fail(err)
+		return err
+	}
 	s.cfg.Log.Error("a log has forked; both statements are kept", "log", run.Log.String(), "ours", ours.Size, "theirs", run.End.Size)
 	s.mu.Lock()
 	s.forks = append(s.forks, f)
 	s.mu.Unlock()
+	tip := forkMark(f).tip
+	s.setLost(f.Log, slices.DeleteFunc(slices.Clone(lost[f.Log]), func(t ledger.Tip) bool { return t == tip }))
 	s.notify()
+	return nil
+}
+
+// proveBranches makes evidence anew of each log that has branches and none, which was
+// lost: they prove the fork as well.
+func (s *Store) proveBranches() error {
+	for id, others := range s.forked {
+		if len(others) == 0 || slices.ContainsFunc(s.forks, func(f Fork) bool { return f.Log == id }) {
+			continue
+		}
+		run, err := others[0].readRun(others[0].branch.departs, ledger.RunMaxBytes)
+		if err == nil {
+			err = s.keepFork(*s.logs[id], run)
+		}
+		if err != nil {
+			return fmt.Errorf("couldn't prove anew that log %s has forked: %w", id, err)
+		}
+	}
 	return nil
 }
 

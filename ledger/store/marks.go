@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,6 +27,9 @@ type marks struct {
 	at     int64 // where the next mark goes
 	length int64
 	held   map[branchName]ledger.Tip
+	forks  []mark // evidence that is kept
+	// unknown is at how many starts the file said less than it should have.
+	unknown uint64
 }
 
 // branchName names a branch of a log.
@@ -39,7 +41,7 @@ type branchName struct {
 // mark is one record of the file.
 type mark struct {
 	kind   byte
-	branch branchName // number 0 in a mark of a loss
+	branch branchName // number 0 in other marks than of a branch held
 	tip    ledger.Tip
 }
 
@@ -48,9 +50,13 @@ const (
 	marksFresh      = ".new" // what the file is called until it is whole
 	markHeld   byte = 1
 	markLost   byte = 2
+	markBegun  byte = 3
+	markForked byte = 4
 	markBytes       = 64 // a disk's block holds some of them whole
 	markCRCAt       = markBytes - 4
 	marksBlock      = 4096
+	// marksTorn is in how many places at the end a crash may leave less than was written.
+	marksTorn = marksBlock / markBytes
 	// lostMax is how many lost tips are remembered of one log. The longest tells all
 	// where the log has not forked.
 	lostMax = 8
@@ -76,48 +82,102 @@ func decodeMark(b []byte) (m mark, ok bool) {
 	m.branch.log = ledger.LogID(b[4:20])
 	m.tip.Size = binary.BigEndian.Uint64(b[20:])
 	m.tip.Root = ledger.Hash(b[28:markCRCAt])
-	return m, (m.kind == markHeld || m.kind == markLost) && b[2] == 0 && b[3] == 0
+	return m, m.kind >= markHeld && m.kind <= markForked && b[2] == 0 && b[3] == 0
 }
 
-// readMarks returns the newest mark of each branch and every mark of a loss, and how
-// many records say nothing because they are damaged. No file is none of them and
-// fs.ErrNotExist.
-func readMarks(path string) (held map[branchName]ledger.Tip, lost []mark, damaged int, err error) {
+// marked is what a file of marks says.
+type marked struct {
+	held    map[branchName]ledger.Tip // the newest of each branch
+	forks   []mark
+	lost    []mark
+	unknown uint64 // starts at which it was not known how far others' logs were held
+	damaged int    // records that are damaged, or missing
+}
+
+// readMarks reads a file of marks. No file says nothing, and is fs.ErrNotExist.
+func readMarks(path string) (marked, error) {
+	said := marked{held: map[branchName]ledger.Tip{}}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, 0, err
+		return said, err
 	}
-	held = map[branchName]ledger.Tip{}
+	records := slices.Collect(slices.Chunk(b, markBytes))
 	free := make([]byte, markBytes)
-	for record := range slices.Chunk(b, markBytes) {
+	end := len(records) // behind the last mark
+	for end > 0 && string(records[end-1]) == string(free) {
+		end--
+	}
+	if end == 0 || len(b)%marksBlock > 0 {
+		said.damaged++ // not even a file without marks is empty
+	}
+	begun := 0 // so many marks, and the first one, were synced before the file had its name
+	for i, record := range records[:end] {
 		m, ok := decodeMark(record)
 		switch {
-		case ok && m.kind == markHeld:
-			held[m.branch] = m.tip
-		case ok:
-			lost = append(lost, m)
-		case string(record) != string(free):
-			damaged++
+		case !ok && i > begun && end-i <= marksTorn && torn(record):
+		case !ok || m.kind == markBegun && i > 0:
+			said.damaged++
+		case m.kind == markHeld:
+			said.held[m.branch] = m.tip
+		case m.kind == markForked:
+			said.forks = append(said.forks, m)
+		case m.kind == markLost:
+			said.lost = append(said.lost, m)
+		case m.kind == markBegun:
+			var length uint64
+			said.unknown, length = m.begun()
+			begun = int(m.tip.Size)
+			said.damaged += max(0, begun+1-end)
+			if length != uint64(len(b)) {
+				said.damaged++
+			}
 		}
 	}
-	return held, lost, damaged, nil
+	return said, nil
 }
 
-// begin replaces the file by one that says this and has room for as much again. It is
-// durable when it returns.
-func (m *marks) begin(held map[branchName]ledger.Tip, lost map[ledger.LogID][]ledger.Tip) error {
-	m.held = held
-	var b []byte
-	for branch, tip := range held {
-		b = append(b, mark{markHeld, branch, tip}.encode()...)
-	}
-	for log, tips := range lost {
-		for _, tip := range tips {
-			b = append(b, mark{markLost, branchName{log: log}, tip}.encode()...)
+// torn reports whether a record is one of which a crash left a part, or nothing.
+func torn(record []byte) bool {
+	for part := range slices.Chunk(record, markBytes/4) {
+		if len(bytes.Trim(part, "\x00")) == 0 {
+			return true
 		}
 	}
-	m.at = int64(len(b))
+	return false
+}
+
+// begunMark is the first mark of a file: with so many marks and this length it began.
+func begunMark(n int, length int64, unknown uint64) mark {
+	m := mark{kind: markBegun, tip: ledger.Tip{Size: uint64(n)}}
+	binary.BigEndian.PutUint64(m.tip.Root[:], unknown)
+	binary.BigEndian.PutUint64(m.tip.Root[8:], uint64(length))
+	return m
+}
+
+func (m mark) begun() (unknown, length uint64) {
+	return binary.BigEndian.Uint64(m.tip.Root[:]), binary.BigEndian.Uint64(m.tip.Root[8:])
+}
+
+// begin replaces the file by one that says what is held, of what forks there is
+// evidence, and this that is lost, and has room for as much again. It is durable when
+// it returns.
+func (m *marks) begin(lost map[ledger.LogID][]ledger.Tip) error {
+	var all []mark
+	for branch, tip := range m.held {
+		all = append(all, mark{markHeld, branch, tip})
+	}
+	all = append(all, m.forks...)
+	for log, tips := range lost {
+		for _, tip := range tips {
+			all = append(all, mark{markLost, branchName{log: log}, tip})
+		}
+	}
+	m.at = int64(1+len(all)) * markBytes
 	m.length = (max(2*m.at, 1024*markBytes) + marksBlock - 1) / marksBlock * marksBlock
+	b := begunMark(len(all), m.length, m.unknown).encode()
+	for _, one := range all {
+		b = append(b, one.encode()...)
+	}
 	if err := m.close(); err != nil {
 		return err
 	}
@@ -145,12 +205,31 @@ func (m *marks) begin(held map[branchName]ledger.Tip, lost map[ledger.LogID][]le
 // that it replaces the mark of. lost is what a fresh file would have to say beside.
 func (m *marks) add(tips map[branchName]ledger.Tip, lost map[ledger.LogID][]ledger.Tip) error {
 	maps.Copy(m.held, tips)
-	if m.at+int64(len(tips))*markBytes > m.length {
-		return m.begin(m.held, lost)
+	var fresh []mark
+	for branch, tip := range tips {
+		fresh = append(fresh, mark{markHeld, branch, tip})
+	}
+	return m.write(fresh, lost)
+}
+
+// addFork is add of evidence that a log has forked.
+func (m *marks) addFork(f Fork, lost map[ledger.LogID][]ledger.Tip) error {
+	m.forks = append(m.forks, forkMark(f))
+	return m.write(m.forks[len(m.forks)-1:], lost)
+}
+
+func forkMark(f Fork) mark {
+	return mark{markForked, branchName{log: f.Log}, ledger.Tip{Size: f.Theirs.End.Size, Root: f.Theirs.End.Root}}
+}
+
+// write makes marks durable that held and forks have already.
+func (m *marks) write(fresh []mark, lost map[ledger.LogID][]ledger.Tip) error {
+	if m.at+int64(len(fresh))*markBytes > m.length {
+		return m.begin(lost)
 	}
 	var b []byte
-	for branch, tip := range tips {
-		b = append(b, mark{markHeld, branch, tip}.encode()...)
+	for _, one := range fresh {
+		b = append(b, one.encode()...)
 	}
 	if _, err := m.file.Write(b); err != nil {
 		return err
@@ -244,17 +323,16 @@ func holdsTip(branches []*held, tip ledger.Tip) (bool, error) {
 }
 
 // openMarks compares what the index of others' logs holds with the marks of it, says
-// what is lost, and begins a fresh file. Marks that are missing or damaged are no
-// evidence, and written anew.
-func (s *Store) openMarks(path string) error {
-	was, lost, damaged, err := readMarks(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// what is lost, and begins a fresh file. Where marks are damaged, or missing though
+// something is held here, more may be gone than they tell: that is said and counted.
+func (s *Store) openMarks(path string, said marked, missing bool) error {
+	if said.damaged > 0 || missing && (len(s.logs) > 0 || len(s.doubts) > 0) {
+		said.unknown++
+		s.cfg.Log.Error("how far others' logs were held is not known at this start, for the marks of it are missing or damaged; neighbours and office that have more send it again",
+			"path", path, "damaged", said.damaged, "good", len(said.held))
 	}
-	if damaged > 0 || len(was) == 0 && len(s.peersHeld()) > 0 {
-		s.cfg.Log.Warn("marks of how far others' logs were held are missing or damaged; they are written anew", "path", path, "damaged", damaged, "good", len(was))
-	}
-	for branch, tip := range was {
+	lost := append(said.lost, said.forks...)
+	for branch, tip := range said.held {
 		lost = append(lost, mark{branch: branch, tip: tip})
 	}
 	for _, m := range lost {
@@ -263,8 +341,23 @@ func (s *Store) openMarks(path string) error {
 		}
 	}
 	s.reportLost()
-	s.marks = &marks{disk: s.cfg.Disk, path: path}
-	return s.marks.begin(s.peersHeld(), s.lost)
+	s.marks = &marks{disk: s.cfg.Disk, path: path, held: s.peersHeld(), unknown: said.unknown}
+	for _, f := range s.forks {
+		s.marks.forks = append(s.marks.forks, forkMark(f))
+	}
+	return s.marks.begin(s.lost)
+}
+
+// MarksLost is at how many starts it was not known how far others' logs were held: what
+// was lost of them then is sent again like all that others have more of, but was not
+// counted as lost.
+func (s *Store) MarksLost() uint64 { return s.marks.unknown }
+
+// proves reports whether the run that ends at tip is kept as evidence of a fork.
+func (s *Store) proves(log ledger.LogID, tip ledger.Tip) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.forks, func(f Fork) bool { m := forkMark(f); return m.branch.log == log && m.tip == tip })
 }
 
 // peersHeld is how far every branch in the index of others' logs is held.
@@ -283,6 +376,7 @@ func (s *Store) peersHeld() map[branchName]ledger.Tip {
 // checkMark remembers a mark that goes beyond what is held.
 func (s *Store) checkMark(m mark) error {
 	found, err := holdsTip(s.allOf(m.branch.log), m.tip)
+	found = found || s.proves(m.branch.log, m.tip)
 	tips := s.lost[m.branch.log]
 	if err != nil || found || slices.Contains(tips, m.tip) {
 		return err
@@ -320,7 +414,7 @@ func (s *Store) mark(st *staged) error {
 	err := s.marks.add(tips, lost)
 	if err == nil && len(lost) > 0 {
 		if err = s.makeGood(st, lost); err == nil && len(lost) == 0 {
-			err = s.marks.begin(s.marks.held, lost) // the next start need not ask again
+			err = s.marks.begin(lost) // the next start need not ask again
 		}
 	}
 	if err != nil {
@@ -342,6 +436,7 @@ func (s *Store) makeGood(st *staged, lost map[ledger.LogID][]ledger.Tip) error {
 			if err != nil {
 				return err
 			}
+			found = found || s.proves(log, tip)
 			if found {
 				s.cfg.Log.Info("what was lost of a log is held again", "log", log.String(), "entries", tip.Size)
 				continue

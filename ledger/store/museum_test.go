@@ -108,6 +108,8 @@ const (
 	lastIsGone = "last is gone"   // the one record that nobody can tell from a torn one
 	objectGone = "object missing" // all entries; the object counts as missing
 	refused    = "refused"        // with the file and the reason, every time
+	// marksLost is repaired, and says that how far others' logs were held is not known.
+	marksLost = "marks lost"
 	// peersLost opens with less of a neighbour's log, says so in the log and in Lost until
 	// the neighbour has sent it again. The own log is whole.
 	peersLost = "peers lost"
@@ -122,6 +124,15 @@ type exhibit struct {
 	says   []string // parts of the refusal
 	pruned bool     // the folder has a log of which entries were dropped
 	from   uint64   // from where on that is held
+}
+
+// unknown is at how many starts it was not known how far others' logs were held, when
+// the folder was opened once. The oldest exhibits are from before there were marks.
+func (e exhibit) unknown(dir string) uint64 {
+	if _, err := os.Stat(filepath.Join(dir, "peers", "marks")); err == nil && e.expect != marksLost {
+		return 0
+	}
+	return 1
 }
 
 // changed damages the only, or the last, file of a pattern below the folder.
@@ -238,11 +249,11 @@ func indexExhibits() []exhibit {
 		{name: "peers-wal-empty", damage: changed("peers/index/*.mem", emptied), killed: true, expect: peersLost},
 		{name: "peers-wal-truncated", damage: changed("peers/index/*.mem", cutBehind(100)), killed: true, expect: peersLost},
 		{name: "peers-index-missing", damage: func(t *testing.T, _ museum, dir string) { do(t, os.RemoveAll(filepath.Join(dir, "peers", "index"))) }, expect: peersLost},
-		{name: "marks-missing", damage: changed("peers/marks", gone), killed: true, expect: repaired},
-		{name: "marks-empty", damage: changed("peers/marks", emptied), killed: true, expect: repaired},
-		{name: "marks-zeroed", damage: changed("peers/marks", zeroed), killed: true, expect: repaired},
-		{name: "marks-flipped", damage: changed("peers/marks", flippedAt(30)), killed: true, expect: repaired},
-		{name: "marks-truncated", damage: changed("peers/marks", cutBehind(20)), killed: true, expect: repaired},
+		{name: "marks-missing", damage: changed("peers/marks", gone), killed: true, expect: marksLost},
+		{name: "marks-empty", damage: changed("peers/marks", emptied), killed: true, expect: marksLost},
+		{name: "marks-zeroed", damage: changed("peers/marks", zeroed), killed: true, expect: marksLost},
+		{name: "marks-flipped", damage: changed("peers/marks", flippedAt(30)), killed: true, expect: marksLost},
+		{name: "marks-truncated", damage: changed("peers/marks", cutBehind(20)), killed: true, expect: marksLost},
 	}
 }
 
@@ -315,7 +326,7 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 	t.Helper()
 	cfg := m.cfg
 	cfg.Dir = dir
-	before := m.journals(t, dir)
+	before, unknown := m.journals(t, dir), e.unknown(dir)
 	var said bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
 	s, err := store.Open(cfg)
@@ -350,6 +361,9 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 	if lost := s.Lost(); (len(lost) > 0) != (e.expect == peersLost) {
 		t.Errorf("lost is %+v", lost)
 	}
+	if n := s.MarksLost(); n != unknown || (n == 1) != strings.Contains(said.String(), "not known at this start") {
+		t.Errorf("at %d starts it was not known how far others' logs were held, want %d, and %q says so", n, unknown, said.String())
+	}
 	m.compare(t, s, want, peers)
 	if e.pruned {
 		m.comparePruned(t, s, e.from)
@@ -364,11 +378,11 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 		m.lost(t, s, said.String(), dir)
 		do(t, s.Close())
 	}
-	m.goesOn(t, e, cfg)
+	m.goesOn(t, e, cfg, unknown)
 }
 
 // goesOn has the store of a folder that opened grow, and the next start find it all.
-func (m museum) goesOn(t *testing.T, e exhibit, cfg store.Config) {
+func (m museum) goesOn(t *testing.T, e exhibit, cfg store.Config, unknown uint64) {
 	t.Helper()
 	if e.pruned {
 		m.prune(t, cfg.Dir, func() {})
@@ -378,6 +392,9 @@ func (m museum) goesOn(t *testing.T, e exhibit, cfg store.Config) {
 	do(t, err)
 	if lost := s.Lost(); len(lost) > 0 {
 		t.Errorf("lost is still %+v", lost)
+	}
+	if n := s.MarksLost(); n != unknown {
+		t.Errorf("at %d starts it was not known how far others' logs were held, want %d", n, unknown)
 	}
 	m.compare(t, s, museumEntries+2, m.peer.Log.End.Size)
 	if e.pruned {

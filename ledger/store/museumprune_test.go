@@ -86,11 +86,16 @@ func (m museum) comparePruned(t *testing.T, s *store.Store, from uint64) {
 func inPeers(change func(m museum, txn *badger.Txn) error) func(*testing.T, museum, string) {
 	return func(t *testing.T, m museum, dir string) {
 		t.Helper()
-		o := badger.DefaultOptions(filepath.Join(dir, "peers", "index")).WithLogger(nil)
-		db, err := badger.Open(o.WithMemTableSize(1 << 20).WithValueLogFileSize(1 << 20).WithValueThreshold(128 << 10).WithCompression(options.None))
-		do(t, err)
-		do(t, db.Update(func(txn *badger.Txn) error { return change(m, txn) }), db.Close())
+		changePeers(t, dir, func(txn *badger.Txn) error { return change(m, txn) })
 	}
+}
+
+func changePeers(t *testing.T, dir string, change func(*badger.Txn) error) {
+	t.Helper()
+	o := badger.DefaultOptions(filepath.Join(dir, "peers", "index")).WithLogger(nil)
+	db, err := badger.Open(o.WithMemTableSize(1 << 20).WithValueLogFileSize(1 << 20).WithValueThreshold(128 << 10).WithCompression(options.None))
+	do(t, err)
+	do(t, db.Update(change), db.Close())
 }
 
 // boundKey is where the index says how far the far log is pruned.

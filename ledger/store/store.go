@@ -338,13 +338,27 @@ func (s *Store) loadPeers(path string) error {
 	if err := s.followIndex(s.peers); err != nil {
 		return err
 	}
+	return s.loadForks()
+}
+
+// loadForks loads the evidence of forks, and compares everything with the marks of it.
+func (s *Store) loadForks() (err error) {
 	if s.forks, err = s.peers.forks(); err != nil {
 		return err
 	}
-	if err := s.setForkedAside(); err != nil {
+	marks := filepath.Join(s.cfg.Dir, peersName, marksName)
+	said, err := readMarks(marks)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
 		return err
 	}
-	return s.openMarks(filepath.Join(s.cfg.Dir, peersName, marksName))
+	if err := s.setForkedAside(said.forks); err != nil {
+		return err
+	}
+	if err := s.openMarks(marks, said, missing); err != nil {
+		return err
+	}
+	return s.proveBranches()
 }
 
 // parentOf returns the branch that another one of its log departs from.

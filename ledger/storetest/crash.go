@@ -118,6 +118,9 @@ func (w *world) check(s *store.Store, life int) {
 	if w.gone {
 		w.again(s, life)
 	}
+	if n := s.MarksLost(); n > 0 {
+		w.t.Fatalf("life %d: at %d starts it was not known how far others' logs were held: no crash damages marks", life, n)
+	}
 	for _, l := range s.Lost() {
 		w.t.Fatalf("life %d: marks say that %d entries of a peer were held, of which %d are: marks must never be ahead", life, l.Had.Size, l.Held)
 	}

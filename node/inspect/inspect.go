@@ -85,6 +85,8 @@ type Ledger interface {
 	MissingObjects() int
 	// Lost is what of others' logs was held here once and is not, ascending by log.
 	Lost() []Loss
+	// MarksLost is at how many starts it was not known how far others' logs were held.
+	MarksLost() uint64
 }
 
 // Loss is a log of which less is held than once was.
@@ -181,7 +183,7 @@ func (a Asker) stat(logs []Log, lost []Loss, out io.Writer) error {
 	}{
 		{"logs held", uint64(firsts(logs))}, {"of them own", own}, {"forked branches", uint64(len(logs) - firsts(logs))}, {"entries held", entries}, {"of them own", ownEntries}, {"entries pruned", pruned},
 		{"objects missing", uint64(a.Ledger.MissingObjects())}, {"forks seen", uint64(a.Ledger.Forks())},
-		{"logs cut short", uint64(len(greatest))}, {"entries lost", gone},
+		{"logs cut short", uint64(len(greatest))}, {"entries lost", gone}, {"starts unmarked", a.Ledger.MarksLost()},
 	} {
 		fmt.Fprintf(w, "%s\t%d\n", row.what, row.count)
 	}

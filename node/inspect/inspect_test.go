@@ -23,12 +23,14 @@ type ledgerOf struct {
 	hashed  [][]byte // what the hashes are of that are kept
 	kept    []ledger.Checkpoint
 	lost    []Loss
+	unknown uint64
 }
 
 func (l *ledgerOf) Logs() []Log         { return []Log{l.log} }
 func (l *ledgerOf) Forks() int          { return 0 }
 func (l *ledgerOf) MissingObjects() int { return 0 }
 func (l *ledgerOf) Lost() []Loss        { return slices.Clone(l.lost) }
+func (l *ledgerOf) MarksLost() uint64   { return l.unknown }
 
 func (l *ledgerOf) Range(_ Log, from, to uint64, f func(uint64, []byte) error) error {
 	for i := from; i < to; i++ {
@@ -212,8 +214,9 @@ func TestVerifyCanBeBrokenOff(t *testing.T) {
 func TestLost(t *testing.T) {
 	l, fleet := newLedger(t)
 	l.lost = []Loss{{ID: l.log.ID, Had: 50, Held: 19}, {ID: ledger.LogID{0xfe}, Had: 9}, {ID: ledger.LogID{0xfe}, Had: 5}}
+	l.unknown = 3
 	for do, want := range map[string]string{
-		Stat:   "logs cut short   2\nentries lost     40\n",
+		Stat:   "logs cut short   2\nentries lost     40\nstarts unmarked  3\n",
 		Heads:  l.log.ID.String() + "  LOST       19             50 were held here",
 		Verify: "LOST     " + l.log.ID.String() + "  50 entries were held here, 19 are\nLOST     fe",
 	} {
@@ -223,7 +226,18 @@ func TestLost(t *testing.T) {
 			t.Errorf("%s: %v, want %q in\n%s", do, err, want, out.String())
 		}
 	}
-	var out bytes.Buffer // of a log that nothing is left of too
+	l.lost = nil // that more may be lost is said, and is nothing found
+	var noted bytes.Buffer
+	if err := (Asker{Ledger: l, Fleet: fleet, Now: time.Now}).Answer(t.Context(), Query{Do: Verify}, &noted, new(bytes.Buffer)); err != nil || !strings.Contains(noted.String(), "UNKNOWN  at 3 starts") {
+		t.Errorf("%v, %s", err, noted.String())
+	}
+}
+
+// Of a log that nothing is left of, too.
+func TestLostJSON(t *testing.T) {
+	l, fleet := newLedger(t)
+	l.lost = []Loss{{ID: ledger.LogID{0xfe}, Had: 9}, {ID: ledger.LogID{0xfe}, Had: 5}}
+	var out bytes.Buffer
 	err := Asker{Ledger: l, Fleet: fleet, Now: time.Now}.Answer(t.Context(), Query{Do: Heads, Log: "FE", JSON: true}, &out, new(bytes.Buffer))
 	if want := `{"log":"fe000000000000000000000000000000","had":9,"held":0}` + "\n" + `{"log":"fe000000000000000000000000000000","had":5,"held":0}` + "\n"; err != nil || out.String() != want {
 		t.Errorf("%v, %s", err, out.String())

@@ -53,6 +53,11 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 			return err
 		}
 	}
+	if n := a.Ledger.MarksLost(); n > 0 {
+		if _, err := fmt.Fprintf(out, "UNKNOWN  at %d starts the marks of how far others' logs were held were missing or damaged: what was lost then is not counted, and is sent again\n", n); err != nil {
+			return err
+		}
+	}
 	if _, err := fmt.Fprintf(out, "%d entries of %d logs in %s, %.0f entries/s\n", m.done, firsts(logs), m.took().Round(time.Millisecond), m.rate()); err != nil {
 		return err
 	}

@@ -36,16 +36,21 @@ const (
 	// BreakJournalSync makes every sync of a journal's file do nothing but a new file's
 	// first, so that segments begin well and records are lost.
 	BreakJournalSync Break = "journal-sync"
-	// BreakCopyAtStart makes every sync of a journal at start, of files and folders, do
-	// nothing: what was read may not be durable, whatever was done to make it so.
+	// BreakCopyAtStart has a start go on in a journal's last segment, without copying what
+	// may not be durable into a fresh one. Every sync is done.
 	BreakCopyAtStart Break = "copy-at-start"
+	// BreakSyncAtStart makes every sync of a journal at start, of files and folders, do
+	// nothing: the copy is made and is not durable either.
+	BreakSyncAtStart Break = "sync-at-start"
 	// BreakPruneAge makes the store prune at once what an office acknowledged, and not
 	// after the age.
 	BreakPruneAge Break = "prune-age"
 )
 
 // Breaks lists what can be broken.
-func Breaks() []Break { return []Break{BreakJournalSync, BreakCopyAtStart, BreakPruneAge} }
+func Breaks() []Break {
+	return []Break{BreakJournalSync, BreakCopyAtStart, BreakSyncAtStart, BreakPruneAge}
+}
 
 // found is the moment at which a break is looked for, and a part of what is said of it.
 func (b Break) found() (m moment, says string) {
@@ -104,8 +109,11 @@ func (d *disk) stand() {
 func (d *disk) skips(op string, first bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.broken == BreakJournalSync && op == opSync && !first || d.broken == BreakCopyAtStart && !d.started
+	return d.broken == BreakJournalSync && op == opSync && !first || d.broken == BreakSyncAtStart && !d.started
 }
+
+// Believed has the journal take what it reads for durable.
+func (d *disk) Believed() bool { return d.broken == BreakCopyAtStart }
 
 // OpenFile implements journal.Disk.
 func (d *disk) OpenFile(path string, flag int) (f journal.File, err error) {

@@ -11,9 +11,10 @@ import (
 
 // pruneAge is after what time, by the cell's clock, others' entries may be dropped. The
 // cell acknowledges every ackPeriod, so that what it acknowledged before the last time may
-// go and what it said the last time may not.
+// go and what it said the last time may not. It is not longer than the age that a store
+// takes while its disk is short of room, so that a full disk changes nothing of that.
 const (
-	pruneAge  = 400 * 24 * time.Hour
+	pruneAge  = 30 * 24 * time.Hour
 	ackPeriod = pruneAge / 2
 )
 

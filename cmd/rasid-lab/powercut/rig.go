@@ -145,8 +145,8 @@ func (r *rig) cycle(ctx context.Context) error {
 func (r *rig) life(ctx context.Context, l life, killed bool) error {
 	l.Objects = r.world.begin()
 	l.Seed, l.Life, l.Break = r.world.seed, r.world.lives, r.cfg.Break
-	if l.Break == BreakCopyAtStart && l.Life == 1 {
-		l.Break = BreakNothing // an empty folder has nothing to copy
+	if l.Break == BreakSyncAtStart && l.Life == 1 {
+		l.Break = BreakNothing // an empty folder has nothing to make durable
 	}
 	r.result.Starts++
 	r.cutAt = 0

@@ -20,7 +20,7 @@ const (
 	writerVariable = "RASID_POWERCUT_WRITER"
 	testCuts       = 300
 	// brokenCuts is within how many cuts a broken store must be found out.
-	brokenCuts = 100
+	brokenCuts = 300
 	// memoryWorlds is how many worlds of eight crashes each take the place of the cuts
 	// where no file system can be mounted.
 	memoryWorlds = 40
@@ -88,8 +88,8 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// The rig finds out a store whose journal does not sync, one that builds on what it read
-// without making it durable first, and one that prunes what may not go yet.
+// The rig finds out a store whose journal does not sync, two that build on what they
+// read without making it durable first, and one that prunes what may not go yet.
 func TestBrokenIsFound(t *testing.T) {
 	if !mountable(t) {
 		return // storetest's own tests break that disk

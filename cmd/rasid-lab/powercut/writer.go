@@ -108,13 +108,7 @@ func (w *writer) open(dir string, d *disk) (err error) {
 	w.store, err = store.Open(store.Config{
 		Dir: dir, Fleet: fleet.Public, Machine: w.me.Key.Public().(ed25519.PublicKey), Disk: d,
 		SegmentBytes: w.SegmentBytes, MemTableBytes: w.MemTableBytes, Log: slog.New(sayer{w.out}), RoomBytes: 1, PruneAge: age,
-		// A life is too short to be idle for long, and seals must be cut too.
-		After: func(d time.Duration) <-chan time.Time {
-			if d > time.Second { // a limit, not a rest
-				return time.After(d)
-			}
-			return time.After(w.Idle)
-		},
+		After: w.after,
 	})
 	if err != nil {
 		return err
@@ -123,11 +117,26 @@ func (w *writer) open(dir string, d *disk) (err error) {
 	return err
 }
 
+// sealWait is how long a committer waits for more before it seals.
+const sealWait = time.Second
+
+// after is time.After, but that a life is too short to be idle for long, and seals must
+// be cut too. What takes longer is a disk that does not come back.
+func (w *writer) after(d time.Duration) <-chan time.Time {
+	if d <= sealWait {
+		d = w.Idle
+	}
+	return time.After(d)
+}
+
 // tellAll tells everything that the store holds, read from its files. A mark of more
 // than is held was durable before what it is a mark of.
 func (w *writer) tellAll() error {
 	if lost := w.store.Lost(); len(lost) > 0 {
 		return fmt.Errorf("marks say that more was held of others' logs than is: %+v", lost)
+	}
+	if w.store.MarksLost() > 0 {
+		return errors.New("the marks of how far others' logs were held are damaged: no cut does that")
 	}
 	for _, info := range w.store.Logs() {
 		r := report{Kind: kindHeld, Log: info.ID, End: info.End, From: info.From}
