@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -298,30 +299,34 @@ func contradictions(t testing.TB) []vectorCase {
 }
 
 // ruleSets are the names of the sets, the first one first.
-func ruleSets() []ledger.Hash { return []ledger.Hash{Rules1(), Rules2()} }
+func ruleSets() []ledger.Hash { return []ledger.Hash{Rules1(), Rules2(), Rules3()} }
 
-// TestRuleSets reads every case of the embedded files and computes it anew.
-// RASID_UPDATE_VECTORS=1 writes the newest; once a log names a file, it may not change.
+// TestRuleSets reads every case of the embedded files and computes it anew, under its own
+// rule set and every later one. RASID_UPDATE_VECTORS=1 writes the newest; once a log
+// names a file, it may not change.
 func TestRuleSets(t *testing.T) {
-	first := readRules(t, "rules/1.jsonl")
-	if want := scripted(t); len(first) != len(want) {
-		t.Errorf("rule set 1 has %d cases, the test writes %d", len(first), len(want))
-	}
 	if os.Getenv("RASID_UPDATE_VECTORS") == "1" {
 		writeRules(t)
 	}
-	second := readRules(t, "rules/2.jsonl")
-	if want := takenOver(t); len(second) != 1+len(want) || second[0].Extends != Rules1().String() {
-		t.Fatalf("rule set 2 has %d cases and extends %q, the test writes 1 and %d", len(second), second[0].Extends, len(want))
+	written := []int{len(scripted(t)), 1 + len(takenOver(t)), 1 + len(thirdCases(t))}
+	for i := range ruleSets() {
+		cases := readRules(t, fmt.Sprintf("rules/%d.jsonl", i+1))
+		if len(cases) != written[i] {
+			t.Fatalf("rule set %d has %d cases, the test writes %d", i+1, len(cases), written[i])
+		}
+		if i > 0 {
+			if cases[0].Extends != ruleSets()[i-1].String() {
+				t.Fatalf("rule set %d extends %q", i+1, cases[0].Extends)
+			}
+			cases = cases[1:]
+		}
+		for _, v := range cases {
+			for _, rules := range ruleSets()[i:] {
+				v.holdsUnder(t, rules)
+			}
+		}
 	}
-	for _, v := range first {
-		v.holdsUnder(t, Rules1())
-		v.holdsUnder(t, Rules2())
-	}
-	for _, v := range second[1:] {
-		v.holdsUnder(t, Rules2())
-	}
-	t.Logf("%d and %d cases, rule sets %v", len(first), len(second)-1, ruleSets())
+	t.Logf("%v cases, rule sets %v", written, ruleSets())
 }
 
 func readRules(t *testing.T, file string) (cases []vectorCase) {
@@ -367,18 +372,18 @@ func writeRules(t *testing.T) {
 	t.Helper()
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
-	if err := e.Encode(vectorCase{Name: "rule set 1 holds", Extends: Rules1().String()}); err != nil {
+	if err := e.Encode(vectorCase{Name: "rule set 2 holds", Extends: Rules2().String()}); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range takenOver(t) {
+	for _, h := range thirdCases(t) {
 		v := h.vectorCase
-		b := v.booksUnder(t, Rules2())
+		b := v.booksUnder(t, Rules3())
 		v.Transactions, v.Questions, v.Unknown, v.Ungoverned = b.Transactions, b.Questions, b.Unknown, b.Ungoverned
 		if err := e.Encode(v); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile("rules/2.jsonl", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("rules/3.jsonl", out.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

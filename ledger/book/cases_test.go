@@ -528,6 +528,9 @@ func TestDecisions(t *testing.T) {
 	for _, h := range takenOver(t) {
 		h.comesTo(t, h.booksUnder(t, Rules2()))
 	}
+	for _, h := range thirdCases(t) {
+		h.comesTo(t, h.booksUnder(t, Rules3()))
+	}
 }
 
 func (h hardCase) comesTo(t *testing.T, b Books) {

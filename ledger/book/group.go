@@ -70,6 +70,7 @@ func (k *Keeper) read(g *group) error {
 	if err != nil {
 		return err
 	}
+	finish([]*reader{r})
 	return k.take(g, transactions, nodes)
 }
 
@@ -116,9 +117,12 @@ func (k *Keeper) readWhole(g *group) error {
 			return fmt.Errorf("log %s: %w", g.id, err)
 		}
 	}
-	if err := newReader(k, g).readForked(branches, 0); err != nil {
+	ends, err := newReader(k, g).readForked(branches, 0)
+	if err != nil {
 		return err
 	}
+	showPapers(ends, branches)
+	finish(ends)
 	if len(branches) == 1 {
 		g.whole = uint64(len(branches[0].entries))
 	}

@@ -116,7 +116,7 @@ func (k *Keeper) sorted() []*group {
 // believe applies what revocations and decisions on held entries say, until nothing
 // changes: revocations first, which never depend on others.
 func (k *Keeper) believe() error {
-	for range 4 {
+	for range 6 {
 		t := k.trustOf()
 		changed := false
 		for _, g := range k.sorted() {
@@ -137,17 +137,16 @@ func (k *Keeper) believe() error {
 	panic("broken invariant: the books do not come to rest")
 }
 
-// placePapers puts the entries known from receipts where their logs would.
+// placePapers puts the entries known from receipts where their logs would; those of logs
+// that are held, under rule set 3, their logs have put there (showPapers).
 func (k *Keeper) placePapers() {
 	// Few logs have any; those that have are cheap beside what a wrong one costs.
 	k.remove(k.papers)
 	k.papers = nil
-	for _, g := range k.sorted() {
-		for _, p := range g.out.papers {
-			if n := k.trust.paper(p); n != nil {
-				k.papers = append(k.papers, n)
-				k.add(n)
-			}
+	for _, n := range k.trust.papers {
+		if k.trust.home[n.ref()] == nil {
+			k.papers = append(k.papers, n)
+			k.add(n)
 		}
 	}
 }
@@ -305,8 +304,17 @@ func (k *Keeper) Balance(account string) ledger.Paise { return k.balances[accoun
 // what is held.
 func (k *Keeper) Questions() []Question {
 	var list []Question
+	var clocks []*clock
+	for _, g := range k.logs {
+		clocks = append(clocks, g.out.clocks...)
+	}
 	for _, g := range k.logs {
 		list = append(list, g.out.questions...)
+		for _, s := range g.out.sales {
+			if s.size == 0 || silent(clocks, g.id, s.size) {
+				list = append(list, s.question)
+			}
+		}
 		for _, f := range g.out.forks {
 			list = append(list, f.question)
 		}

@@ -42,6 +42,7 @@ func newWorld(t testing.TB, rnd *rand.Rand, seen map[string]int) *world {
 			slot = 3 // another log of the same slot and incarnation
 		}
 		s := signedKiosk(t, fmt.Sprint("log ", n), slot, rnd.Uint64N(60))
+		s.rules = 1 + rnd.IntN(3)
 		w.sales(s, 3)
 		w.branches = append(w.branches, s)
 		for rnd.IntN(2) == 0 {
@@ -57,8 +58,12 @@ func newWorld(t testing.TB, rnd *rand.Rand, seen map[string]int) *world {
 	w.heir(2, 2)
 	w.heir(1, 3)
 	w.office = []*script{newScript(t, 0xc0, 200, "cell", 500), newScript(t, 0xc1, 200, "settlement", 500), newScript(t, 0xc2, 200, "authority", 500)}
+	for _, s := range w.office {
+		s.rules = 1 + 2*rnd.IntN(2)
+	}
 	for range 40 {
 		s := w.office[rnd.IntN(2)]
+		s.late += uint64(rnd.IntN(10)) / 9 * uint64(silence.Milliseconds())
 		s.add(w.decision())
 		w.remember(s, uint64(len(s.raw)-1))
 	}
@@ -69,7 +74,7 @@ func newWorld(t testing.TB, rnd *rand.Rand, seen map[string]int) *world {
 		w.office[2].add(w.shown())
 	}
 	if rnd.IntN(3) != 0 { // rules that nobody has, and this set's again
-		w.office[0].add(&event.RulesStated{Rules: ledger.Hash{1}}, w.decision(), &event.RulesStated{Rules: Rules1()}, w.decision())
+		w.office[0].add(&event.RulesStated{Rules: ledger.Hash{1}}, w.decision(), &event.RulesStated{Rules: ruleSets()[rnd.IntN(3)]}, w.decision(), w.decision())
 	}
 	return w
 }
@@ -99,7 +104,7 @@ func (w *world) sales(s *script, n int) {
 	for range n {
 		bill, rule := byte(w.rnd.IntN(3)), event.SurplusNextBill
 		note := values[w.rnd.IntN(3)]
-		switch w.rnd.IntN(6) {
+		switch w.rnd.IntN(7) {
 		case 0:
 			sale, stacked := s.open(bill, 1264_00, rule, note)
 			s.add(&event.SlipIssued{Sale: sale, Amount: note, Notes: event.RefNotes(stacked...)})
@@ -107,6 +112,15 @@ func (w *world) sales(s *script, n int) {
 			sale, _ := s.open(bill, 1264_00, rule)
 			at := s.add(&event.NoteEscrowed{Sale: sale, Value: note})
 			s.add(&event.NoteUnresolved{Note: at, Reason: event.DoubtNoEvidence}, &event.NoteOrphaned{Value: note * ledger.Paise(w.rnd.IntN(2))})
+		case 3: // left open, and perhaps cut off or gone on with
+			sale, stacked := s.open(bill, 1264_00, rule, note)
+			at := s.add(&event.NoteEscrowed{Sale: sale, Value: note})
+			if w.rnd.IntN(2) == 0 {
+				stacked = append(stacked, s.add(&event.NoteStacked{Note: at, Evidence: event.EvidenceEvent}))
+			}
+			if w.rnd.IntN(2) == 0 {
+				s.pay(sale, bill, 1264_00, note*ledger.Paise(len(stacked)), rule, stacked)
+			}
 		case 2:
 			s.add(&event.CashBoxRemoved{Seal: "S", Notes: event.NoteCounts{{Value: note, Count: 1}}})
 		default:
@@ -119,10 +133,7 @@ func (w *world) sales(s *script, n int) {
 // wrongly too.
 func (w *world) heir(slot byte, ordinal uint32) {
 	s := signedKiosk(w.t, fmt.Sprint("heir ", slot, ordinal), uint32(slot), w.rnd.Uint64N(60))
-	s.ordinal, s.rules = ordinal, 1
-	if w.rnd.IntN(4) > 0 {
-		s.rules = 2
-	}
+	s.ordinal, s.rules = ordinal, 1+w.rnd.IntN(3)
 	mine := map[ledger.LogID]bool{}
 	for _, b := range w.branches {
 		mine[b.id] = b.slot == s.slot
@@ -196,7 +207,7 @@ func (w *world) remember(s *script, index uint64) {
 
 func (w *world) decision() event.Body {
 	amount := ledger.Paise(100_00 * (1 + w.rnd.IntN(5)))
-	switch w.rnd.IntN(15) {
+	switch w.rnd.IntN(17) {
 	case 0:
 		return &event.BillerSubmitted{Payment: w.about(event.KindPaymentCommitted), Reference: "r"}
 	case 1:
@@ -226,6 +237,9 @@ func (w *world) decision() event.Body {
 		return &event.DepositSeen{Slip: "r", Amount: amount, Bags: []event.Ref{w.about(event.KindCashBoxRemoved)}}
 	case 12:
 		return &event.HeldDecided{Entry: w.credit(), Verdict: event.Verdict(1 + w.rnd.IntN(2))}
+	case 13:
+		s := w.branches[w.rnd.IntN(len(w.branches))]
+		return &event.Acknowledged{Held: []event.Held{{Log: s.id, Size: uint64(1 + len(s.raw)/(1+w.rnd.IntN(2)) - w.rnd.IntN(2))}}}
 	}
 	return w.paper()
 }

@@ -114,6 +114,7 @@ type node struct {
 	from  *event.Ref   // the note of an earlier log that it speaks of
 	fate  *fate        // of a note that a later log speaks of too
 	paper bool         // read from a receipt
+	boxed ledger.Paise // of a paper: in the box by its word alone
 	held  bool         // a paper of a revoked machine
 	rules int          // place of its rule set among those known
 	group *component

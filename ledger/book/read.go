@@ -20,8 +20,10 @@ type output struct {
 	nodes        []*node
 	papers       []*node // PaperRecovered
 	forks        []forkShown
-	revoked      []*event.MachineRevoked
-	decided      []*event.HeldDecided
+	revoked      []revocation
+	decided      []decision
+	sales        []openSale
+	clocks       []*clock
 	tookOver     []event.Ref // notes of other logs that this one has taken over
 	newest       int         // place of the newest rule set that it states
 	unknown      int
@@ -35,6 +37,26 @@ type forkShown struct {
 	question Question
 }
 
+// revocation and decision are what the office says of a machine, and of an entry that
+// is held, and the place of the rule set under which it does.
+type revocation struct {
+	*event.MachineRevoked
+	rules int
+}
+
+type decision struct {
+	verdict event.Verdict
+	of      event.Ref
+	rules   int
+}
+
+// opened is what a sale began with.
+type opened struct {
+	leaf ledger.Hash
+	src  *source
+	wall uint64
+}
+
 // note is what is known of one note.
 type note struct {
 	value   ledger.Paise
@@ -43,6 +65,8 @@ type note struct {
 	spent   bool // by a payment or slip
 	stacked bool
 	held    bool       // the entry that says so is held, or void
+	anyhow  *bool      // spent on this branch or another
+	account string     // of its sale, when it was stacked
 	from    *event.Ref // of a note taken over: the entry that names it in the earlier log
 	fate    *fate      // of a note that a later log has taken over: what its node tells
 }
@@ -53,18 +77,23 @@ type reader struct {
 	known   []ruleSet
 	author  event.Author
 	src     *source
-	rules   int                    // place of the rule set that governs, −1 for an unknown one
-	asked   bool                   // of the entries under an unknown one
-	sales   map[uint64]ledger.Hash // index of SaleOpened → its leaf
-	escrow  map[uint64]*note       // by index of NoteEscrowed
-	stacked map[uint64]*note       // by index of NoteStacked
+	rules   int               // place of the rule set that governs, −1 for an unknown one
+	asked   bool              // of the entries under an unknown one
+	sales   map[uint64]opened // by index of SaleOpened
+	escrow  map[uint64]*note  // by index of NoteEscrowed
+	stacked map[uint64]*note  // by index of NoteStacked
+	open    map[uint64]*note  // of escrow, those that may be neither spent nor returned
+	ended   map[uint64]bool   // sales that ended with such notes
+	later   uint64            // the newest sale that was opened under rule set 3 or later
+	blind   bool              // some entries are under rules that this version lacks
+	clock   *clock            // of an office's log
 	next    uint64
 	view    *view
 	out     *output
 }
 
 func newReader(k *Keeper, g *group) *reader {
-	r := &reader{fleet: k.fleet, known: k.rules, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: g.out, sales: map[uint64]ledger.Hash{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}}
+	r := &reader{fleet: k.fleet, known: k.rules, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: g.out, sales: map[uint64]opened{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}, open: map[uint64]*note{}, ended: map[uint64]bool{}, clock: &clock{}}
 	r.govern(g.rules)
 	return r
 }
@@ -84,7 +113,8 @@ func (r *reader) fork(first ledger.Hash) *reader {
 	b := *r
 	b.src = r.src.branch(first)
 	b.sales = maps.Clone(r.sales)
-	b.escrow, b.stacked = map[uint64]*note{}, map[uint64]*note{}
+	b.escrow, b.stacked, b.open = map[uint64]*note{}, map[uint64]*note{}, map[uint64]*note{}
+	b.ended, b.clock = maps.Clone(r.ended), r.clock.clone()
 	copies := map[*note]*note{}
 	for at, n := range r.escrow {
 		c := *n
@@ -92,6 +122,9 @@ func (r *reader) fork(first ledger.Hash) *reader {
 	}
 	for at, n := range r.stacked {
 		b.stacked[at] = copies[n]
+	}
+	for at, n := range r.open {
+		b.open[at] = copies[n]
 	}
 	return &b
 }
@@ -112,6 +145,7 @@ func (r *reader) entry(index uint64, raw []byte, accepted bool) error {
 	}
 	if r.rules < 0 && e.Kind != event.KindRulesStated {
 		r.out.ungoverned++
+		r.blind = true
 		if !r.asked {
 			r.asked = true
 			r.ask(&at, ReasonRules, 0)
@@ -133,7 +167,7 @@ func (r *reader) entry(index uint64, raw []byte, accepted bool) error {
 		return nil
 	}
 	if at.beyond = !accepted; at.beyond {
-		at.held, at.heldOut = r.view.holds(index, at.leaf)
+		at.held, at.heldOut, at.decided = r.view.holds(index, at.leaf)
 	}
 	r.body(&at)
 	return nil
@@ -147,13 +181,13 @@ func (r *reader) body(at *entryAt) {
 		r.govern(b.Rules)
 	case *event.MachineRevoked:
 		// It moves no money: it counts wherever in an authority log it stands.
-		r.out.revoked = append(r.out.revoked, b)
+		r.out.revoked = append(r.out.revoked, revocation{b, r.rules})
 	case *event.HeldDecided:
 		if at.beyond { // what a revocation holds decides nothing, whoever has decided it
 			r.ask(at, ReasonHeld, 0)
 			return
 		}
-		r.out.decided = append(r.out.decided, b)
+		r.out.decided = append(r.out.decided, decision{b.Verdict, b.Entry, r.rules})
 	case *event.PaperRecovered:
 		r.paper(at, b)
 	case *event.ForkShown:
@@ -209,11 +243,11 @@ func (t *Transaction) mustBalance() {
 
 // sale is the account of a sale; where no sale was opened, nobody's.
 func (r *reader) sale(index uint64) (account string, ok bool) {
-	leaf, ok := r.sales[index]
+	o, ok := r.sales[index]
 	if !ok {
 		return r.src.unallocated(), false
 	}
-	return saleAccount(r.src.name(index, leaf)), true
+	return saleAccount(r.saleName(index, o)), true
 }
 
 // branches are the histories of one log, each as its entries, none the beginning of
@@ -224,12 +258,11 @@ type branch struct {
 }
 
 // readForked reads the histories of one log: what they share once, then each by
-// itself, in the order of the leaf hashes where they part.
-func (r *reader) readForked(all []branch, from uint64) error {
+// itself, in the order of the leaf hashes where they part. It returns where each ends.
+func (r *reader) readForked(all []branch, from uint64) (ends []*reader, err error) {
 	for i := from; ; i++ {
 		if i == uint64(len(all[0].entries)) {
-			r.finish()
-			return nil // one branch alone: of several, none is the beginning of another
+			return []*reader{r}, nil // one branch alone: of several, none is the beginning of another
 		}
 		parted := partAt(all, i)
 		if len(parted) > 1 {
@@ -239,18 +272,20 @@ func (r *reader) readForked(all []branch, from uint64) error {
 				if n > 0 {
 					b.ask(&entryAt{index: i, leaf: leaf}, ReasonFork, 0)
 				}
-				if err := b.readForked(one, i); err != nil {
-					return err
+				of, err := b.readForked(one, i)
+				if err != nil {
+					return nil, err
 				}
+				ends = append(ends, of...)
 			}
-			return nil
+			return ends, nil
 		}
 		var accepted uint64
 		for _, b := range all {
 			accepted = max(accepted, b.accepted)
 		}
 		if err := r.entry(i, all[0].entries[i], !r.view.revoked || i < accepted); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

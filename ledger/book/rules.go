@@ -28,8 +28,24 @@ var rules2 []byte
 
 var rules2Name = sync.OnceValue(func() ledger.Hash { return sha256.Sum256(rules2) })
 
-// Rules2 is the name of rule set 2, the newest: what a kiosk states.
+// Rules2 is the name of rule set 2.
 func Rules2() ledger.Hash { return rules2Name() }
+
+// rules3 is what rule set 3 adds; its first line names rule set 2.
+//
+//go:embed rules/3.jsonl
+var rules3 []byte
+
+var rules3Name = sync.OnceValue(func() ledger.Hash { return sha256.Sum256(rules3) })
+
+// Rules3 is the name of rule set 3.
+func Rules3() ledger.Hash { return rules3Name() }
+
+// Newest is the name of the newest rule set: what kiosks and offices state.
+func Newest() ledger.Hash { return Rules3() }
+
+// third is the place of rule set 3 among those known.
+const third = 2
 
 // ruleSet is how the entries of a log are booked. A new one is added behind those
 // known and none is taken away: logs that name it are kept for good.
@@ -44,7 +60,7 @@ type ruleSet interface {
 }
 
 // knownRules are the rule sets of this version, oldest first.
-func knownRules() []ruleSet { return []ruleSet{firstRules{}, secondRules{}} }
+func knownRules() []ruleSet { return []ruleSet{firstRules{}, secondRules{}, thirdRules{}} }
 
 // entryAt is one entry while it is read.
 type entryAt struct {
@@ -55,6 +71,7 @@ type entryAt struct {
 	beyond  bool // of a revoked machine, and not under a tip that was accepted
 	held    bool // beyond and not decided: it posts to Held
 	heldOut bool // decided as void: it posts nothing and asks nothing
+	decided int  // place of the rule set under which that was decided
 }
 
 // settled is what nodes add up to.

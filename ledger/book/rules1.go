@@ -15,11 +15,10 @@ func (firstRules) name() ledger.Hash { return Rules1() }
 func (firstRules) read(r *reader, at *entryAt) {
 	switch b := at.body.(type) {
 	case *event.SaleOpened:
-		r.sales[at.index] = at.leaf
+		r.sales[at.index] = opened{leaf: at.leaf, src: r.src, wall: at.entry.Time.WallMs}
 	case *event.NoteEscrowed:
 		n := &note{value: b.Value, sale: b.Sale}
-		r.escrow[at.index] = n
-		r.watch(at, n)
+		r.escrows(at, n)
 	case *event.NoteStacked:
 		r.noteStacked(at, b)
 	case *event.NoteReturned:
@@ -69,6 +68,7 @@ func (r *reader) noteStacked(at *entryAt, b *event.NoteStacked) {
 	r.stacked[at.index] = n
 	n.stacked, n.held = true, at.beyond && (at.held || at.heldOut)
 	account, ok := r.sale(n.sale)
+	n.account = account
 	switch {
 	case at.heldOut:
 	case at.held:
@@ -142,6 +142,9 @@ func (r *reader) settles(at *entryAt, index uint64) bool {
 // that add up to it. Where it is not, the difference stays in the sale's account
 // for all to see, and is asked about.
 func (r *reader) spend(at *entryAt, sale uint64, notes []uint64, amount ledger.Paise) {
+	if at.heldOut && max(r.rules, at.decided) >= third {
+		return // it is nothing: its notes are where they were
+	}
 	var sum ledger.Paise
 	ok := true
 	for _, index := range notes {
@@ -150,7 +153,7 @@ func (r *reader) spend(at *entryAt, sale uint64, notes []uint64, amount ledger.P
 			ok = false
 			continue
 		}
-		n.spent = true
+		r.spent(at, n)
 		sum += n.value // at most notesMax notes of 10,000 rupees
 	}
 	n := r.node(at)

@@ -1,8 +1,6 @@
 package book
 
 import (
-	"sort"
-
 	"rasid/ledger"
 	"rasid/ledger/event"
 )
@@ -19,9 +17,10 @@ func (s secondRules) read(r *reader, at *entryAt) {
 		s.firstRules.read(r, at)
 		return
 	}
-	r.escrow[at.index] = &note{value: b.Value, sale: b.Sale, from: &b.Note}
-	r.watch(at, r.escrow[at.index])
-	r.out.tookOver = append(r.out.tookOver, b.Note)
+	r.escrows(at, &note{value: b.Value, sale: b.Sale, from: &b.Note})
+	if !at.heldOut || max(r.rules, at.decided) < third {
+		r.out.tookOver = append(r.out.tookOver, b.Note)
+	}
 }
 
 // fate is what a log says of a note that a later log has taken over.
@@ -58,31 +57,6 @@ func (n *node) near() (refs []event.Ref) {
 		}
 	}
 	return refs
-}
-
-// finish asks of every sale that a log left open for good with notes in it, or on their
-// way: the machine has gone on in another log, and none has taken them over.
-func (r *reader) finish() {
-	if !r.view.followed {
-		return
-	}
-	left := map[uint64]ledger.Paise{}
-	for _, n := range r.escrow {
-		open := !n.settled || n.stacked && !n.spent && !n.held
-		if open && n.fate == nil {
-			left[n.sale] += n.value
-		}
-	}
-	sales := make([]uint64, 0, len(left))
-	for sale := range left {
-		if leaf, ok := r.sales[sale]; ok && leaf != (ledger.Hash{}) {
-			sales = append(sales, sale)
-		}
-	}
-	sort.Slice(sales, func(i, j int) bool { return sales[i] < sales[j] })
-	for _, sale := range sales {
-		r.ask(&entryAt{index: sale, leaf: r.sales[sale]}, ReasonSaleOpen, left[sale])
-	}
 }
 
 func (secondRules) settle(nodes []*node) settled {

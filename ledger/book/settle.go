@@ -153,7 +153,7 @@ func (s *settler) fact(n *node) {
 	switch b := n.body.(type) {
 	case *event.SlipIssued:
 		account := slipAccount(n.name())
-		s.post(n, Posting{s.paidFrom(n), b.Amount}, Posting{account, -b.Amount})
+		s.post(n, append(s.paidFrom(n, b.Amount), Posting{account, -b.Amount})...)
 		s.leave(n, account, -b.Amount, ReasonSlipOpen)
 	case *event.NoteOrphaned:
 		s.post(n, Posting{n.src.cash(), b.Value}, Posting{n.src.unallocated(), -b.Value})
@@ -176,13 +176,10 @@ func (s *settler) askOfNote(n *node) {
 	}
 }
 
-// paidFrom is the sale's account; a receipt without its log says that notes were
-// stacked, so the box has them.
-func (s *settler) paidFrom(n *node) string {
-	if n.paper {
-		return n.src.cash()
-	}
-	return n.sale
+// paidFrom takes an amount from the sale's account; what a receipt says of notes that
+// its log does not tell of is in the box.
+func (s *settler) paidFrom(n *node, amount ledger.Paise) []Posting {
+	return []Posting{{n.sale, amount - n.boxed}, {n.src.cash(), n.boxed}}
 }
 
 // count books the first count of a bag. Counting moves nothing, so a second count

@@ -133,7 +133,7 @@ func (s *settler) pay(n *node, b *event.PaymentCommitted, applied, twice ledger.
 	if b.Rule == event.SurplusRefused || says == standsRejected {
 		account = citizenAccount(n.name())
 	}
-	s.post(n, Posting{s.paidFrom(n), b.Tendered}, Posting{billerAccount(b.Biller), -applied}, Posting{account, -rest})
+	s.post(n, append(s.paidFrom(n, b.Tendered), Posting{billerAccount(b.Biller), -applied}, Posting{account, -rest})...)
 	i := s.leave(n, account, -rest, "")
 	switch {
 	case says == standsRejected:

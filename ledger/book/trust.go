@@ -14,7 +14,11 @@ import (
 // trust is what the authority has said of machines, and the office of held entries.
 type trust struct {
 	revoked   map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool
-	decided   map[event.Ref]event.Verdict
+	gone      map[[ed25519.PublicKeySize]byte]bool // revoked under rule set 3 or later
+	decided   map[event.Ref]decision
+	papers    []*node                   // what receipts that count, or are held, say
+	home      map[event.Ref]*group      // of those under rule set 3 and later, the log that is held
+	byHome    map[*group][]*node        // the same
 	takenOver map[event.Ref][]*identity // notes that later logs have taken over → those logs
 	last      map[stream]uint32         // newest incarnation whose log is under rule set 2 or later
 }
@@ -26,7 +30,7 @@ type stream struct {
 }
 
 func newTrust() *trust {
-	return &trust{revoked: map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool{}, decided: map[event.Ref]event.Verdict{}, takenOver: map[event.Ref][]*identity{}, last: map[stream]uint32{}}
+	return &trust{revoked: map[[ed25519.PublicKeySize]byte]map[event.Accepted]bool{}, gone: map[[ed25519.PublicKeySize]byte]bool{}, decided: map[event.Ref]decision{}, home: map[event.Ref]*group{}, byHome: map[*group][]*node{}, takenOver: map[event.Ref][]*identity{}, last: map[stream]uint32{}}
 }
 
 // trustOf collects it from all logs. A tip that any revocation accepts is accepted;
@@ -38,14 +42,13 @@ func (k *Keeper) trustOf() *trust {
 			if t.revoked[r.Machine] == nil {
 				t.revoked[r.Machine] = map[event.Accepted]bool{}
 			}
+			t.gone[r.Machine] = t.gone[r.Machine] || r.rules >= third
 			for _, tip := range r.Accepted {
 				t.revoked[r.Machine][tip] = true
 			}
 		}
 		for _, d := range g.out.decided {
-			if t.decided[d.Entry] != event.VerdictCounts {
-				t.decided[d.Entry] = d.Verdict
-			}
+			t.decided[d.of] = d.over(t.decided[d.of])
 		}
 		for _, r := range g.out.tookOver {
 			t.takenOver[r] = append(t.takenOver[r], &g.identity)
@@ -55,7 +58,19 @@ func (k *Keeper) trustOf() *trust {
 			t.last[s] = max(t.last[s], g.ordinal)
 		}
 	}
+	k.housePapers(t)
 	return t
+}
+
+// over puts two decisions on one entry together.
+func (d decision) over(e decision) decision {
+	switch {
+	case e.verdict == d.verdict:
+		d.rules = max(d.rules, e.rules)
+	case e.verdict == event.VerdictCounts:
+		return e
+	}
+	return d
 }
 
 // paper is the node of the entry on a receipt; nil where it is held and decided as
@@ -67,9 +82,9 @@ func (t *trust) paper(p *node) *node {
 		panic(fmt.Sprintf("broken invariant: a receipt was decoded and is unreadable: %v", err))
 	}
 	from := identity{id: b.Paper.Log, slot: b.Paper.Slot, ordinal: b.Paper.Ordinal, author: event.Author{Role: b.Chain.Machine.Role, Stream: b.Grant.Stream}}
-	n := &node{src: newSource(&from, false), at: ledger.Position{Log: b.Paper.Log, Index: b.Paper.Index}, leaf: ledger.LeafHash(b.Paper.Entry), kind: e.Kind, wall: e.Time.WallMs, body: body, paper: true, rules: p.rules}
+	n := &node{boxed: amountOf(body), src: newSource(&from, false), at: ledger.Position{Log: b.Paper.Log, Index: b.Paper.Index}, leaf: ledger.LeafHash(b.Paper.Entry), kind: e.Kind, wall: e.Time.WallMs, body: body, paper: true, rules: p.rules}
 	if _, revoked := t.revoked[b.Chain.Machine.Key]; revoked {
-		switch t.decided[n.ref()] {
+		switch t.decided[n.ref()].verdict {
 		case event.VerdictVoid:
 			return nil
 		case event.VerdictCounts:
@@ -92,7 +107,9 @@ type view struct {
 	opened    bool // its key has opened it with another entry 0 too
 	revoked   bool
 	tips      []event.Accepted // of this log, in order
-	decided   map[place]event.Verdict
+	decided   map[place]decision
+	gone      bool           // revoked under rule set 3 or later
+	papers    []*node        // receipts of entries that this log does not hold, by index
 	named     map[place]bool // notes that an entry names which was decided to count
 	takenOver map[place]bool // notes that a later log of the machine has taken over
 	followed  bool           // a later log of the machine is under rule set 2 or later
@@ -108,11 +125,12 @@ func (k *Keeper) viewOf(g *group, t *trust) *view {
 			v.takenOver[place{r.Index, r.Leaf}] = true
 		}
 	}
+	v.papers = k.papersOf(g, t)
 	tips, revoked := t.revoked[g.machine]
 	if !revoked {
 		return v
 	}
-	v.revoked, v.decided = true, map[place]event.Verdict{}
+	v.revoked, v.gone, v.decided = true, t.gone[g.machine] || g.out.newest >= third, map[place]decision{}
 	for tip := range tips {
 		if tip.Log == g.id {
 			v.tips = append(v.tips, tip)
@@ -134,23 +152,26 @@ func (k *Keeper) viewOf(g *group, t *trust) *view {
 }
 
 // whole reports whether what the log says depends on more than what it said before.
-func (v *view) whole() bool { return v.revoked || v.followed || len(v.takenOver) > 0 }
+func (v *view) whole() bool {
+	return v.revoked || v.followed || len(v.takenOver) > 0 || len(v.papers) > 0
+}
 
 func (v *view) same(w *view) bool {
-	return v.twice == w.twice && v.opened == w.opened && v.revoked == w.revoked && v.followed == w.followed && maps.Equal(v.takenOver, w.takenOver) && slices.Equal(v.tips, w.tips) && maps.Equal(v.decided, w.decided)
+	return v.twice == w.twice && v.opened == w.opened && v.revoked == w.revoked && v.followed == w.followed && v.gone == w.gone && slices.EqualFunc(v.papers, w.papers, (*node).samePaper) && maps.Equal(v.takenOver, w.takenOver) && slices.Equal(v.tips, w.tips) && maps.Equal(v.decided, w.decided)
 }
 
 // holds says what becomes of an entry that no accepted tip covers: held, or decided
 // to be nothing, or neither.
-func (v *view) holds(index uint64, leaf ledger.Hash) (held, out bool) {
+func (v *view) holds(index uint64, leaf ledger.Hash) (held, out bool, rules int) {
 	at := place{index, [event.LeafBytes]byte(leaf[:event.LeafBytes])}
+	d := v.decided[at]
 	switch {
-	case v.decided[at] == event.VerdictCounts || v.named[at]:
-		return false, false
-	case v.decided[at] == event.VerdictVoid:
-		return false, true
+	case d.verdict == event.VerdictCounts || v.named[at]:
+		return false, false, 0
+	case d.verdict == event.VerdictVoid:
+		return false, true, d.rules
 	}
-	return true, false
+	return true, false, 0
 }
 
 // accept finds out which entries of each branch are under an accepted tip, and which
@@ -182,8 +203,8 @@ func (v *view) accept(branches []branch) error {
 }
 
 func (v *view) name(b *branch, leaves []ledger.Hash) {
-	for at, verdict := range v.decided {
-		if verdict != event.VerdictCounts || at.index >= uint64(len(leaves)) || at.leaf != [event.LeafBytes]byte(leaves[at.index][:event.LeafBytes]) {
+	for at, d := range v.decided {
+		if d.verdict != event.VerdictCounts || at.index >= uint64(len(leaves)) || at.leaf != [event.LeafBytes]byte(leaves[at.index][:event.LeafBytes]) {
 			continue
 		}
 		e, err := ledger.DecodeEntry(b.entries[at.index])
@@ -194,17 +215,20 @@ func (v *view) name(b *branch, leaves []ledger.Hash) {
 		if err != nil {
 			continue
 		}
-		var notes []uint64
-		switch body := body.(type) {
-		case *event.PaymentCommitted:
-			notes = body.Notes.Indexes()
-		case *event.SlipIssued:
-			notes = body.Notes.Indexes()
+		v.nameNotes(body, leaves[:at.index])
+	}
+	for _, p := range v.papers {
+		if !p.held && p.at.Index >= uint64(len(leaves)) { // it was decided to count
+			v.nameNotes(p.body, leaves)
 		}
-		for _, index := range notes {
-			if index < at.index {
-				v.named[place{index, [event.LeafBytes]byte(leaves[index][:event.LeafBytes])}] = true
-			}
+	}
+}
+
+func (v *view) nameNotes(body event.Body, leaves []ledger.Hash) {
+	_, notes, _ := spends(body)
+	for _, index := range notes {
+		if index < uint64(len(leaves)) {
+			v.named[place{index, [event.LeafBytes]byte(leaves[index][:event.LeafBytes])}] = true
 		}
 	}
 }
