@@ -175,7 +175,7 @@ func (k *kiosk) make(ctx context.Context) (err error) {
 	k.spool = spool.New(spool.Config{Printer: printer, Paperwork: maker, Log: k.log, Now: time.Now, Poll: k.poll.C, CallMax: 10 * time.Second})
 	k.till = till.New(till.Config{
 		ID: till.KioskID{Slot: k.id.Slot(), Ordinal: k.key.Grant.Ordinal}, Log: k.log, Committer: committer{k.writer}, Acceptor: k.driver,
-		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.formers, Rules: book.Rules2(), Payments: k.payments,
+		Spool: k.spool, Catalogue: k.catalogue, Personal: k.personal, History: k.history, Former: k.formers, Rules: book.Newest(), Payments: k.payments,
 		DiskLow: k.diskLow, Clock: k.clock.now, Now: time.Now,
 		Ticks: k.tick.C, Devices: k.driver.Events(), Prints: k.spool.Events(),
 	})
@@ -227,7 +227,7 @@ func (k *kiosk) runTill(ctx context.Context) error {
 	begin := func(first uint64) ([]ledger.Entry, error) {
 		bodies := []event.Body{&event.SoftwareStarted{Version: version()}}
 		if first == 0 {
-			bodies = append([]event.Body{fleet.Opening(k.id, k.key, book.Rules2())}, bodies...)
+			bodies = append([]event.Body{fleet.Opening(k.id, k.key, book.Newest())}, bodies...)
 		}
 		var entries []ledger.Entry
 		for _, b := range bodies {

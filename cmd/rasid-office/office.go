@@ -98,7 +98,7 @@ func officeTime() ledger.Time {
 func (l *ledgers) write(ctx context.Context, w *store.Writer, stream cert.Stream, bodies ...event.Body) error {
 	_, err := w.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
 		if first == 0 {
-			bodies = append([]event.Body{fleet.Opening(l.id, l.keys[stream], book.Rules1())}, bodies...)
+			bodies = append([]event.Body{fleet.Opening(l.id, l.keys[stream], book.Newest())}, bodies...)
 		}
 		var entries []ledger.Entry
 		for _, b := range bodies {
@@ -113,9 +113,36 @@ func (l *ledgers) write(ctx context.Context, w *store.Writer, stream cert.Stream
 	return err
 }
 
+// stateRules has the office's logs that state an older rule set state the newest: what
+// the office says from then on of kiosks' entries is booked by it.
+func (l *ledgers) stateRules(ctx context.Context) error {
+	for stream, w := range map[cert.Stream]*store.Writer{cert.StreamAuthority: l.authority, cellStream(l.id): l.cell} {
+		for _, b := range l.store.Branches(w.ID()) { // one, or none of a log that is to be opened
+			stated := b.Opened().Rules
+			err := b.Scan(0, b.End().Size, store.Filter{Kinds: []ledger.Kind{event.KindRulesStated}}, func(_ uint64, e ledger.Entry) error {
+				body, err := event.Decode(e)
+				if r, ok := body.(*event.RulesStated); ok && err == nil {
+					stated = r.Rules
+				}
+				return nil
+			})
+			if err == nil && stated != book.Newest() {
+				err = l.write(ctx, w, stream, &event.RulesStated{Rules: book.Newest()})
+			}
+			if err != nil {
+				return fmt.Errorf("couldn't state the newest rule set: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // announce writes every enrolled machine, and then every renewed key, that the
-// authority log does not name yet.
+// authority log does not name yet, under the newest rules.
 func (l *ledgers) announce(ctx context.Context) error {
+	if err := l.stateRules(ctx); err != nil {
+		return err
+	}
 	named := map[[ed25519.PublicKeySize]byte]bool{}
 	err := l.each(func(b event.Body) {
 		if m, ok := b.(*event.MachineEnrolled); ok {

@@ -72,7 +72,7 @@ type Reason string
 const (
 	ReasonNoteInDoubt  Reason = "note-in-doubt"  // in the box or with the citizen?
 	ReasonOrphanedNote Reason = "orphaned-note"  // in the box, nobody's
-	ReasonSaleOpen     Reason = "sale-open"      // a sale of a log that was given up holds money that no later log took over
+	ReasonSaleOpen     Reason = "sale-open"      // a sale that can no longer end by itself holds money
 	ReasonSlipOpen     Reason = "slip-open"      // a citizen holds a credit slip
 	ReasonCreditOpen   Reason = "credit-open"    // a note in doubt was found: a citizen holds a claim
 	ReasonBillTwice    Reason = "bill-twice"     // paid beyond what was due

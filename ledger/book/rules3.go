@@ -143,7 +143,7 @@ const silence = 7 * 24 * time.Hour
 // clock is what one log of an office tells of when it heard of other logs.
 type clock struct {
 	heard  map[ledger.LogID]heard
-	newest []tick // each later and earlier by the clock than the one before: the latest times
+	newest []tick // those after which none is as late by the clock, in the order of the log
 }
 
 // heard is the first entry that acknowledges the most of a log.

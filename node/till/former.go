@@ -182,10 +182,13 @@ func (m *Machine) resumeTaken(personal func(event.BillKey) (Bill, bool)) Out {
 	return Out{}
 }
 
-// takeOver is the next batch of what the logs given up leave open, nothing when there is
-// no more. A sale is taken over when no other is open; then its screen is that of a
+// takeOver is the next batch of what begins a log under newer rules, and of what the logs
+// given up leave open, nothing when there is no more. A sale is taken over when no other is open; then its screen is that of a
 // restart with money in.
 func (m *Machine) takeOver(rules ledger.Hash, personal func(event.BillKey) (Bill, bool)) Out {
+	if m.rules != rules {
+		return Out{Draft: fixed(&event.RulesStated{Rules: rules})}
+	}
 	if out := m.takePapers(); out.Draft != nil {
 		return out
 	}
@@ -193,9 +196,6 @@ func (m *Machine) takeOver(rules ledger.Hash, personal func(event.BillKey) (Bill
 		notes := slices.DeleteFunc(f.left(), func(n *note) bool { return m.taken(i, f.noteRef(n)) })
 		if len(notes) == 0 || !f.log.Whole || m.sale != nil && (m.sale.from != f.log.ID || m.sale.openNote() != nil) {
 			continue
-		}
-		if m.rules != rules {
-			return Out{Draft: fixed(&event.RulesStated{Rules: rules})}
 		}
 		return m.takeSale(f, notes[:min(len(notes), takenPerBatch)], personal)
 	}

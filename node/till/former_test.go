@@ -415,3 +415,18 @@ func TestPaidElsewhere(t *testing.T) {
 		b.step(hardware.AcceptorDisabled{})
 	}
 }
+
+// A log that an older program began states the newer rule set at the next start, once.
+func TestNewerRulesAreStated(t *testing.T) {
+	s := newStage(t)
+	s.till.cfg.Rules = ledger.Hash{3}
+	stop := s.run()
+	s.settle()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	got := bodiesOf(t, s.log)
+	if kinds := kindsOf(got); !slices.Equal(kinds, []ledger.Kind{event.KindRulesStated}) || got[0].(*event.RulesStated).Rules != (ledger.Hash{3}) {
+		t.Errorf("the log has kinds %d", kinds)
+	}
+}

@@ -53,7 +53,7 @@ func (w *world) inherit() {
 
 func (w *world) takeOver() error {
 	for {
-		out := w.m.takeOver(book.Rules2(), w.personal)
+		out := w.m.takeOver(book.Newest(), w.personal)
 		if out.Draft == nil {
 			return nil
 		}
@@ -103,7 +103,7 @@ func (w *world) all() []*givenUp {
 func (w *world) everything() (book.Books, error) {
 	var logs []book.Log
 	for i, g := range w.all() {
-		rules := book.Rules2()
+		rules := book.Newest()
 		if i == 0 {
 			rules = book.Rules1() // a kiosk that was renewed since
 		}
@@ -375,7 +375,7 @@ func (w *world) goneForGood() {
 func (w *world) goOn() error {
 	for range 4000 {
 		if w.m.View().Step == StepLanguage && w.m.sale == nil && len(w.queue)+len(w.dev.pending) == 0 && w.rough.still() {
-			if w.m.takeOver(book.Rules2(), w.personal).Draft == nil {
+			if w.m.takeOver(book.Newest(), w.personal).Draft == nil {
 				return nil
 			}
 			if err := w.lookBack(); err != nil {

@@ -86,7 +86,7 @@ type Config struct {
 	History func(f func(index uint64, entry []byte) error) error
 	// Former lists the logs of this machine that were given up, oldest first; nil: none.
 	Former func() []FormerLog
-	// Rules is the rule set that books what is taken over from them.
+	// Rules is the rule set that the log states, where it does not yet.
 	Rules    ledger.Hash
 	Payments Payments
 	// DiskLow reports whether the disk is short of room; nil: never. It is asked at each
