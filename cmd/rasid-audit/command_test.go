@@ -49,7 +49,7 @@ func logOf(t *testing.T, slot byte, role cert.Role, stream cert.Stream, bodies .
 			Machine:  certificate(cert.Issue(key(2), cert.Certificate{Key: public(machine), Slot: uint32(slot), Cell: 1, Role: role, NotAfter: 40000})),
 		},
 		Grant:    grant(cert.SignGrant(machine, cert.Grant{LogKey: public(log), Stream: stream, Ordinal: 1, Reason: cert.ReasonEnrolled})),
-		Currency: event.Currency, Rules: book.Rules1(),
+		Currency: event.Currency, Rules: book.Newest(),
 	}
 	var entries [][]byte
 	for _, b := range append([]event.Body{opened}, bodies...) {

@@ -121,7 +121,7 @@ func newLines(m simnet.Machine, stream cert.Stream) (*lines, *event.LogOpened, c
 	if err != nil {
 		return nil, nil, g, err
 	}
-	opened := &event.LogOpened{Chain: m.Chain, Grant: g, Currency: event.Currency, Rules: book.Rules1()}
+	opened := &event.LogOpened{Chain: m.Chain, Grant: g, Currency: event.Currency, Rules: book.Newest()}
 	l := &lines{key: m.Log, held: ledger.Log{Key: m.Log.Public().(ed25519.PublicKey)}}
 	return l, opened, g, l.commit(opened)
 }

@@ -63,7 +63,7 @@ func (l *bookedLog) sale(n uint64) {
 
 // log is the log as far as it is written when the books read it.
 func (l *bookedLog) log() book.Log {
-	return book.Log{ID: ledger.LogID{byte(l.slot)}, Slot: l.slot, Ordinal: 1, Author: event.Author{Role: cert.RoleKiosk}, Rules: book.Rules1(), Each: func(from uint64, f func(uint64, []byte) error) error {
+	return book.Log{ID: ledger.LogID{byte(l.slot)}, Slot: l.slot, Ordinal: 1, Author: event.Author{Role: cert.RoleKiosk}, Rules: book.Newest(), Each: func(from uint64, f func(uint64, []byte) error) error {
 		for i := from; i < uint64(len(l.entries)); i++ {
 			if err := f(i, l.entries[i]); err != nil {
 				return err

@@ -20,8 +20,8 @@ func (s thirdRules) read(r *reader, at *entryAt) {
 	case *event.SaleOpened:
 		r.later = at.index
 	case *event.SaleEnded:
-		for _, n := range r.open {
-			if n.sale == b.Sale {
+		for _, index := range r.left() {
+			if r.open[index].sale == b.Sale {
 				r.ended[b.Sale] = true
 			}
 		}
@@ -120,14 +120,15 @@ func finish(ends []*reader) {
 	}
 }
 
-// left are the notes that are still open, in their order; those that are not are
-// looked at no more.
+// left are the notes that are still open, in their order; those that are not, whatever
+// comes, are looked at no more.
 func (r *reader) left() []uint64 {
 	var list []uint64
 	for index, n := range r.open {
-		if r.closed(n) {
+		switch closed := r.closed(n); {
+		case closed && n.settled:
 			delete(r.open, index)
-		} else {
+		case !closed:
 			list = append(list, index)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 // thirdCases are the cases that rule set 3 adds.
 func thirdCases(t testing.TB) []hardCase {
-	return slices.Concat(shownPapers(t), paperHeirs(t), forkedPapers(t), revokedPapers(t), leftSales(t), voided(t), silences(t), parted(t))
+	return slices.Concat(shownPapers(t), paperHeirs(t), forkedPapers(t), revokedPapers(t), leftSales(t), voided(t), silences(t), parted(t), machines(t))
 }
 
 // cut is the log as if its newest entries were not held.
@@ -305,5 +305,22 @@ func TestReceiptCountsOnce(t *testing.T) {
 		if alone := h.booksUnder(t, Rules3()); !same(t, alone.Transactions, b.Transactions) || !same(t, alone.Questions, b.Questions) {
 			t.Errorf("with %d entries held, the receipt changes the books: %v, %v", held, b.Transactions, b.Questions)
 		}
+	}
+}
+
+// machines are what devices do that moves no money.
+func machines(t testing.TB) []hardCase {
+	return []hardCase{
+		makeCase(t, func(c *cast) hardCase {
+			sale, _ := c.a.open(1, 1264_00, event.SurplusNextBill)
+			note := c.a.add(&event.NoteEscrowed{Sale: sale, Value: 500_00, Channel: 1, Serial: 9})
+			c.a.add(&event.StackIntent{Note: note}, &event.DeviceFault{Device: event.DeviceAcceptor, Fault: 1}, &event.NoteUnresolved{Note: note, Reason: event.DoubtNoEvidence})
+			return c.is("a note that jammed", sums{}, ReasonNoteInDoubt)
+		}),
+		makeCase(t, func(c *cast) hardCase {
+			c.a.whole(1, 600_00, event.SurplusRefused, 500_00, 100_00)
+			c.a.add(&event.PrintIntent{Subject: 9, Copy: 1}, &event.DeviceFault{Device: event.DevicePrinter, Fault: 1}, &event.PrintIntent{Subject: 9, Copy: 2}, &event.Printed{Subject: 9, Copy: 2})
+			return c.is("a receipt printed twice", sums{"Assets:Cash:K7": 600_00, "Liabilities:Biller:JVVNL": -600_00})
+		}),
 	}
 }

@@ -55,7 +55,7 @@ func (d *district) log(slot uint32, role cert.Role, stream cert.Stream, batches 
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	opened := &event.LogOpened{Chain: cert.Chain{District: d.chain, Machine: mc}, Grant: g, Currency: event.Currency, Rules: book.Rules1()}
+	opened := &event.LogOpened{Chain: cert.Chain{District: d.chain, Machine: mc}, Grant: g, Currency: event.Currency, Rules: book.Newest()}
 	held := ledger.Log{Key: public(key)}
 	var entries [][]byte
 	var points []ledger.Checkpoint

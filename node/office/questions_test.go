@@ -41,7 +41,7 @@ func (g *growing) Range(l LogInfo, from, to uint64, f func(uint64, []byte) error
 func (g *growing) Books() []book.Log {
 	l := g.Logs()[0]
 	opened := *l.Opened
-	opened.Rules = book.Rules1()
+	opened.Rules = book.Newest()
 	return []book.Log{book.LogOf(l.ID, &opened, func(from uint64, f func(uint64, []byte) error) error {
 		return g.Range(l, from, l.Size, func(i uint64, raw []byte) error {
 			g.reads++
