@@ -68,21 +68,34 @@ func (s *Store) setAside(id ledger.LogID, err error) error {
 	return nil
 }
 
-// setForkedAside sets aside every own log of which another history was shown, by the
-// evidence or, where that is lost, by the mark of it.
-func (s *Store) setForkedAside(marks []mark) error {
+// doubtByPeers sets aside every own log of which the index of others' logs holds more,
+// or of which another history was shown, by the evidence or, where that is lost, by the
+// mark of it.
+func (s *Store) doubtByPeers(logs []stored, marks []mark) error {
+	letGo := func(id ledger.LogID, why error) error {
+		if err := s.setAside(id, why); err != nil {
+			return err
+		}
+		return s.closeWriter(id)
+	}
 	for _, f := range s.forks {
 		marks = append(marks, forkMark(f))
 	}
 	for _, m := range marks {
 		id := m.branch.log
-		if h := s.logs[id]; h == nil || !h.own {
+		if !s.isOwn(id) {
 			continue
 		}
-		if err := s.setAside(id, forkedOwn(id, m.tip.Size)); err != nil {
+		if err := letGo(id, forkedOwn(id, m.tip.Size)); err != nil {
 			return err
 		}
-		if err := s.closeWriter(id); err != nil {
+	}
+	for _, l := range logs {
+		id, theirs := l.branch.log, l.log.End.Size
+		if !s.isOwn(id) || s.logs[id].log.End.Size >= theirs {
+			continue
+		}
+		if err := letGo(id, elsewhere{inDoubt(id, s.logs[id].log.End.Size, "a neighbour sent %d", theirs)}); err != nil {
 			return err
 		}
 	}
@@ -91,7 +104,8 @@ func (s *Store) setForkedAside(marks []mark) error {
 
 // giveUp makes a log in doubt one like any other machine's: what journal and index
 // hold of it goes to the others' runs, neighbours may add what is missing, and the
-// journal's folder stays under another name. Doing it again changes nothing.
+// journal's folder stays under another name. It may be cut off at any step: what raised
+// the doubt is there until the last, and doing it again changes nothing.
 func (s *Store) giveUp(d doubt) error {
 	if err := s.salvage(d.id); err != nil {
 		return fmt.Errorf("couldn't keep what is held of log %s, which is in doubt: %w", d.id, err)
@@ -104,24 +118,24 @@ func (s *Store) giveUp(d doubt) error {
 	if err := makeDir(dir); err != nil { // where no journal is left, it says that the log was given up
 		return err
 	}
-	if err := writeReason(dir, d.why); err != nil {
+	if err := s.writeReason(d.id, d.why); err != nil {
 		return err
 	}
-	if err := os.Rename(dir, aside); err != nil {
+	if err := s.cfg.Disk.Rename(dir, aside); err != nil {
 		return err
 	}
 	s.cfg.Log.Error("an own log is in doubt and is given up; nothing of it was removed", "log", d.id.String(), "journal", aside, "error", d.why)
-	return syncDir(filepath.Dir(dir))
+	return s.cfg.Disk.SyncDir(filepath.Dir(dir))
 }
 
-// writeReason says in the folder of a journal why it is given up, where nothing says so
+// writeReason says in the folder of the journal why it is given up, where nothing says so
 // yet: what is known first is what a neighbour showed.
-func writeReason(dir string, why error) error {
-	path := filepath.Join(dir, reasonName)
+func (s *Store) writeReason(id ledger.LogID, why error) error {
+	path := filepath.Join(s.journalDir(id), reasonName)
 	if exists(path) {
 		return nil
 	}
-	return writeDurably(path, fmt.Appendf(nil, "%d\n%v\n", reasonOf(why), why))
+	return writeDurablyTo(s.cfg.Disk, path, fmt.Appendf(nil, "%d\n%v\n", reasonOf(why), why))
 }
 
 // WhyGivenUp is the reason for the grant of the incarnation after the log of that key,

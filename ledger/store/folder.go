@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"rasid/ledger/journal"
 )
 
 // Names in the data folder.
@@ -67,9 +69,11 @@ func checkOwner(dir string, machine, fleet ed25519.PublicKey) error {
 
 // writeDurably makes path hold b, whole or not at all whatever happens, and returns
 // when that survives a power cut.
-func writeDurably(path string, b []byte) error {
+func writeDurably(path string, b []byte) error { return writeDurablyTo(journal.OSDisk{}, path, b) }
+
+func writeDurablyTo(disk journal.Disk, path string, b []byte) error {
 	temp := path + tempSuffix
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
@@ -80,10 +84,10 @@ func writeDurably(path string, b []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := disk.Rename(temp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return disk.SyncDir(filepath.Dir(path))
 }
 
 // makeDir makes a folder that survives a power cut; its parent exists.

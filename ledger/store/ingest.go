@@ -155,7 +155,7 @@ func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 	s.mu.RUnlock()
 	for _, w := range writers {
 		if w.id == run.Log {
-			refused = errors.Join(refused, w.head.write(h.log.Key, run.End), writeReason(s.journalDir(run.Log), refused))
+			refused = errors.Join(refused, w.head.write(h.log.Key, run.End), s.writeReason(run.Log, refused))
 		}
 	}
 	return refused, nil

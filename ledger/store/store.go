@@ -45,7 +45,7 @@ type Config struct {
 	Fleet   ed25519.PublicKey // every log held is certified up to this key
 	Machine ed25519.PublicKey // whose folder it is
 	Log     *slog.Logger      // nil: silent
-	Disk    journal.Disk      // under journals and marks; nil: the machine's own
+	Disk    journal.Disk      // under journals, marks and what gives a log up; nil: the machine's own
 	// SegmentBytes is the journals' segment size; 0, and in the field always, means
 	// the journal's own choice.
 	SegmentBytes int64
@@ -308,18 +308,38 @@ func (s *Store) loadPeers(path string) error {
 		if err := s.peers.checkWhole(l, len(unmerged) > 0); err != nil {
 			return err
 		}
+	}
+	if s.forks, err = s.peers.forks(); err != nil {
+		return err
+	}
+	marks := filepath.Join(s.cfg.Dir, peersName, marksName)
+	said, err := readMarks(marks)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return err
+	}
+	if err := s.doubtByPeers(logs, said.forks); err != nil {
+		return err
+	}
+	if err := s.loadBranches(logs); err != nil {
+		return err
+	}
+	if err := s.followIndex(s.peers); err != nil {
+		return err
+	}
+	if err := s.openMarks(marks, said, missing); err != nil {
+		return err
+	}
+	return s.proveBranches()
+}
+
+// loadBranches takes up what the index of others' logs holds, also of an own log that
+// is being given up: it was kept there before a start that did so was cut off.
+func (s *Store) loadBranches(logs []stored) error {
+	for _, l := range logs {
 		id := l.branch.log
-		if own := s.logs[id]; own != nil && own.own {
-			if own.log.End.Size >= l.log.End.Size {
-				continue
-			}
-			err := elsewhere{inDoubt(id, own.log.End.Size, "a neighbour sent %d", l.log.End.Size)}
-			if err := s.setAside(id, err); err != nil {
-				return err
-			}
-			if err := s.closeWriter(id); err != nil {
-				return err
-			}
+		if s.isOwn(id) {
+			continue // its journal holds it
 		}
 		h := &held{index: s.peers, branch: l.branch, log: l.log, prunedTo: l.prunedTo}
 		if s.logs[id] != nil {
@@ -330,35 +350,19 @@ func (s *Store) loadPeers(path string) error {
 			s.forked[id] = append(s.forked[id], h)
 			continue
 		}
+		var err error
 		if h.opened, err = s.readOpened(h); err != nil {
 			return err
 		}
 		s.logs[id] = h
 	}
-	if err := s.followIndex(s.peers); err != nil {
-		return err
-	}
-	return s.loadForks()
+	return nil
 }
 
-// loadForks loads the evidence of forks, and compares everything with the marks of it.
-func (s *Store) loadForks() (err error) {
-	if s.forks, err = s.peers.forks(); err != nil {
-		return err
-	}
-	marks := filepath.Join(s.cfg.Dir, peersName, marksName)
-	said, err := readMarks(marks)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return err
-	}
-	if err := s.setForkedAside(said.forks); err != nil {
-		return err
-	}
-	if err := s.openMarks(marks, said, missing); err != nil {
-		return err
-	}
-	return s.proveBranches()
+// isOwn reports whether a log is written here.
+func (s *Store) isOwn(id ledger.LogID) bool {
+	h := s.logs[id]
+	return h != nil && h.own
 }
 
 // parentOf returns the branch that another one of its log departs from.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"rasid/ledger/journal"
@@ -157,9 +159,13 @@ func (d *Disk) Rename(from, to string) error {
 		if err := d.os.Rename(from, to); err != nil {
 			return err
 		}
-		d.files[to] = d.files[from]
-		d.files[to].path = to
-		delete(d.files, from)
+		for path, c := range maps.Clone(d.files) { // the file, or those in the folder
+			if path == from || strings.HasPrefix(path, from+"/") {
+				delete(d.files, path)
+				c.path = to + path[len(from):]
+				d.files[c.path] = c
+			}
+		}
 		d.renamed = append(d.renamed, [2]string{from, to})
 		return nil
 	}, nil)
@@ -188,7 +194,7 @@ func (d *Disk) Crash(r *rand.Rand, was, at string) error {
 	}
 	for _, n := range d.renamed {
 		if r.IntN(2) == 0 {
-			if err := os.Rename(moved(n[1]), moved(n[0])); err != nil {
+			if err := os.Rename(moved(n[1]), moved(n[0])); err != nil && !errors.Is(err, fs.ErrNotExist) { // removed since
 				return err
 			}
 		}

@@ -1,0 +1,163 @@
+package store_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rasid/ledger"
+	"rasid/ledger/store"
+	"rasid/ledger/storetest"
+)
+
+// giveUps is what has an own log given up at the next start, and what that must keep.
+func giveUps() map[string]func(*testing.T, damageWorld) func(*testing.T, damageWorld) {
+	out := map[string]func(*testing.T, damageWorld) func(*testing.T, damageWorld){
+		"forked": func(t *testing.T, w damageWorld) func(*testing.T, damageWorld) {
+			own, twin := w.forked(t, 5)
+			return func(t *testing.T, w damageWorld) { w.forkGivenUp(t, own, twin) }
+		},
+		"forked, more than a transaction holds": func(t *testing.T, w damageWorld) func(*testing.T, damageWorld) {
+			w.grow(t, 90, 16_000)
+			own, twin := w.forked(t, 5)
+			return func(t *testing.T, w damageWorld) { w.forkGivenUp(t, own, twin) }
+		},
+	}
+	for _, name := range []string{"bit in a record, index gone", "last batch and seal zeroed", "journal gone"} {
+		out[name] = func(t *testing.T, w damageWorld) func(*testing.T, damageWorld) {
+			refusals()[name].damage(t, w)
+			return func(t *testing.T, w damageWorld) { w.givenUp(t, name != "bit in a record, index gone") }
+		}
+	}
+	return out
+}
+
+// grow commits n entries of a size.
+func (w damageWorld) grow(t *testing.T, n, size int) {
+	t.Helper()
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	writer, err := s.OpenOwn(w.me.LogKey)
+	do(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for range n {
+		_, err := writer.Commit(ctx, func(first uint64) ([]ledger.Entry, error) {
+			e, err := storetest.Filler(first, size)
+			return []ledger.Entry{e}, err
+		})
+		do(t, err)
+	}
+	cancel()
+	do(t, <-ended, s.Close())
+}
+
+// forked has a copy of the disk write another history, and the store learn of it.
+func (w damageWorld) forked(t *testing.T, size uint64) (own ledger.Checkpoint, twin *storetest.Author) {
+	t.Helper()
+	twin, err := storetest.NewAuthor(w.me)
+	do(t, err)
+	for n := range size - 1 {
+		e, err := storetest.Sale(100 + n)
+		do(t, err)
+		_, err = twin.Write(e)
+		do(t, err)
+	}
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	info, _ := s.Log(w.me.ID())
+	results, err := s.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+	do(t, err)
+	if !errors.Is(results[0].Err, store.ErrInDoubt) {
+		t.Fatalf("the proof was answered with %v", results[0].Err)
+	}
+	do(t, s.Close())
+	return info.End, twin
+}
+
+// givenUp looks that the log is given up with all that is known of it.
+func (w damageWorld) givenUp(t *testing.T, whole bool) {
+	t.Helper()
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) {
+		t.Errorf("error %v", err)
+	}
+	last := s.LastKnown(w.me.LogKey.Public().(ed25519.PublicKey))
+	if last.Size != w.entries {
+		t.Errorf("%d entries are known of, want %d", last.Size, w.entries)
+	}
+	if info, _ := s.Log(w.me.ID()); whole && (info.End != last || info.Own) {
+		t.Errorf("%+v, want all %d entries as another's", info, w.entries)
+	}
+	do(t, s.Close())
+}
+
+// Giving up may end at any step, by a kill or a power cut, and the next start does it
+// again with the same outcome.
+func TestGivingUpIsCutOff(t *testing.T) {
+	for name, prepare := range giveUps() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			r := rand.New(rand.NewPCG(seed, 1))
+			w := newDamageWorld(t)
+			w.cfg.MemTableBytes = 7 << 20
+			check := prepare(t, w)
+			w.cfg.GiveUp = true
+			before := w.cfg.Dir
+			for n := 1; ; n++ {
+				for f := storetest.Failed; f <= storetest.FailedHalf; f++ {
+					if f > storetest.Failed && name != "forked" {
+						break // one case tries all ways to fail
+					}
+					w.cfg.Dir = filepath.Join(t.TempDir(), "data")
+					do(t, os.CopyFS(w.cfg.Dir, os.DirFS(before)))
+					step := w.cutOff(t, r, n, f)
+					if step == "" {
+						if n < 10 {
+							t.Errorf("giving up takes %d steps: what is tested?", n-1)
+						}
+						return
+					}
+					for range 2 {
+						check(t, w)
+					}
+					if t.Failed() {
+						t.Fatalf("step %d, %s, %s", n, step, f)
+					}
+					do(t, os.RemoveAll(w.cfg.Dir))
+				}
+			}
+		})
+	}
+}
+
+// cutOff starts with a disk of which the n-th step fails, and a power cut after it, and
+// returns the step; none where there are less.
+func (w damageWorld) cutOff(t *testing.T, r *rand.Rand, n int, f storetest.Failure) string {
+	t.Helper()
+	disk := &storetest.Disk{}
+	disk.FailAt(n, f)
+	w.cfg.Disk = disk
+	s, err := store.Open(w.cfg)
+	step, late := disk.Failed()
+	if step == "" {
+		do(t, err, s.Close())
+		return ""
+	}
+	if !errors.Is(err, storetest.ErrInjected) || len(late) > 0 {
+		t.Fatalf("step %d, %s: %v, and then %v", n, step, err, late)
+	}
+	if r.IntN(2) == 0 { // else it was a kill
+		do(t, disk.Crash(r, w.cfg.Dir, w.cfg.Dir))
+	}
+	return fmt.Sprint(step, ": ", err)
+}
