@@ -161,3 +161,32 @@ func (w damageWorld) cutOff(t *testing.T, r *rand.Rand, n int, f storetest.Failu
 	}
 	return fmt.Sprint(step, ": ", err)
 }
+
+// A log that was given up is kept from what is on this disk when the others' index begins
+// anew, as the remedy for a damaged one says; so it is where the own index does, too.
+func TestGivenUpLogIsKeptAgain(t *testing.T) {
+	for name, gone := range map[string][]string{"others' index": {"peers"}, "both indexes": {"peers", "own"}} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			own, twin := w.forked(t, 5)
+			w.cfg.GiveUp = true
+			w.forkGivenUp(t, own, twin)
+			w.cfg.GiveUp = false // for offices and tools, too
+			for range 2 {
+				for _, which := range gone {
+					do(t, os.RemoveAll(w.path(which, "index")))
+				}
+				w.givenUp(t, true)
+			}
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			_, err = s.Ingest(t.Context(), append(w.peer.Runs, twin.Whole()))
+			do(t, err)
+			if lost := s.Lost(); len(lost) > 0 {
+				t.Errorf("lost is %+v", lost)
+			}
+			do(t, s.Close())
+			w.forkGivenUp(t, own, twin)
+		})
+	}
+}

@@ -176,7 +176,7 @@ func (s *Store) open() error {
 			return err
 		}
 	}
-	return nil
+	return s.keepGivenUp()
 }
 
 // openOwn recovers the own logs. An index that is damaged is moved aside and built
