@@ -55,6 +55,7 @@ func (k *kiosk) observe(mux *http.ServeMux) {
 	objects("missing", "Objects that entries name and that have not come.", func(c store.ObjectCounts) int { return c.Missing })
 	objects("erased", "Objects that the office erased.", func(c store.ObjectCounts) int { return c.Erased })
 	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_indexes_begun_anew", Help: "Damaged indexes that this start moved aside: the one of own logs is made again, what was in the one of others' logs is counted as lost until it has come again."}, func() float64 { return float64(k.store.BegunAnew()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_lost_entries", Help: "Entries of others' logs that were held here before the disk was damaged, and have not come again."}, func() float64 { return float64(k.store.LostEntries()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_starts_without_marks", Help: "Starts at which it was not known how far others' logs were held, so that what was lost then is not counted."}, func() float64 { return float64(k.store.MarksLost()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kiosk_disk_free_bytes", Help: "Bytes free for the ledger, less what the reserve lacks, NaN when that cannot be told."}, func() float64 {

@@ -68,25 +68,22 @@ func (s *Store) setAside(id ledger.LogID, err error) error {
 	return nil
 }
 
-// doubtByPeers sets aside every own log of which the index of others' logs holds more,
-// or of which another history was shown, by the evidence or, where that is lost, by the
-// mark of it.
-func (s *Store) doubtByPeers(logs []stored, marks []mark) error {
-	letGo := func(id ledger.LogID, why error) error {
-		if err := s.setAside(id, why); err != nil {
-			return err
-		}
-		return s.closeWriter(id)
+// letGo sets an own log aside before Run, or returns why where that is not wanted.
+func (s *Store) letGo(id ledger.LogID, why error) error {
+	if err := s.setAside(id, why); err != nil {
+		return err
 	}
+	return s.closeWriter(id)
+}
+
+// doubtByPeers lets go of every own log of which the index of others' logs holds more, or
+// shows another history.
+func (s *Store) doubtByPeers(logs []stored) error {
 	for _, f := range s.forks {
-		marks = append(marks, forkMark(f))
-	}
-	for _, m := range marks {
-		id := m.branch.log
-		if !s.isOwn(id) {
+		if !s.isOwn(f.Log) {
 			continue
 		}
-		if err := letGo(id, forkedOwn(id, m.tip.Size)); err != nil {
+		if err := s.letGo(f.Log, forkedOwn(f.Log, f.Theirs.End.Size)); err != nil {
 			return err
 		}
 	}
@@ -95,7 +92,39 @@ func (s *Store) doubtByPeers(logs []stored, marks []mark) error {
 		if !s.isOwn(id) || s.logs[id].log.End.Size >= theirs {
 			continue
 		}
-		if err := letGo(id, elsewhere{inDoubt(id, s.logs[id].log.End.Size, "a neighbour sent %d", theirs)}); err != nil {
+		if err := s.letGo(id, elsewhere{inDoubt(id, s.logs[id].log.End.Size, "a neighbour sent %d", theirs)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doubtByMarks lets go of every own log of which the marks say that more was held among
+// others' logs, or another history shown: what showed it may be gone.
+func (s *Store) doubtByMarks(said marked) error {
+	all := slices.Concat(said.lost, said.forks)
+	for branch, tip := range said.held {
+		all = append(all, mark{branch: branch, tip: tip})
+	}
+	for _, m := range all {
+		id := m.branch.log
+		if !s.isOwn(id) {
+			continue
+		}
+		h := s.logs[id]
+		why := forkedOwn(id, m.tip.Size)
+		if m.kind != markForked && m.tip.Size > h.log.End.Size {
+			why = elsewhere{inDoubt(id, h.log.End.Size, "the marks say that a neighbour sent %d", m.tip.Size)}
+		} else if m.kind != markForked {
+			root, err := h.rootAt(m.tip.Size)
+			if err != nil {
+				return err
+			}
+			if root == m.tip.Root {
+				continue
+			}
+		}
+		if err := s.letGo(id, why); err != nil {
 			return err
 		}
 	}

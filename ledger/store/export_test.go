@@ -10,6 +10,8 @@ const (
 
 var ErrStuck = errStuck
 
+var FromMachine = fromMachine
+
 // CloseOwnIndex takes Badger away under the own logs, as a disk does that fails.
 func (s *Store) CloseOwnIndex() error { return s.own.close() }
 

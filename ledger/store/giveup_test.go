@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"rasid/ledger"
@@ -188,5 +189,103 @@ func TestGivenUpLogIsKeptAgain(t *testing.T) {
 			do(t, s.Close())
 			w.forkGivenUp(t, own, twin)
 		})
+	}
+}
+
+// A fork of the own log that was shown is remembered although the others' index with the
+// evidence is gone: the key signs nothing more, at an office and at a kiosk.
+func TestForkOutlivesTheIndex(t *testing.T) {
+	for name, damage := range map[string]func(index string) error{
+		"moved elsewhere": os.RemoveAll,
+		"damaged":         func(index string) error { return os.Remove(filepath.Join(index, "MANIFEST")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			own, twin := w.forked(t, 5)
+			do(t, damage(w.path("peers", "index")))
+			if s, err := store.Open(w.cfg); err == nil {
+				t.Fatalf("it opened: %v", s.Close())
+			}
+			w.cfg.GiveUp = true
+			w.givenUp(t, true)
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			_, err = s.Ingest(t.Context(), []ledger.Run{twin.Whole()})
+			do(t, err, s.Close())
+			w.forkGivenUp(t, own, twin)
+		})
+	}
+}
+
+// A journal put back from an older copy is found out by the marks where the others' index,
+// which held more of the log, is gone.
+func TestMarksShowThatAnOwnLogWasLonger(t *testing.T) {
+	for name, write := range map[string]uint64{"longer": 25, "other": 20} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			older := filepath.Join(t.TempDir(), "own")
+			do(t, os.CopyFS(older, os.DirFS(w.path("own"))), os.RemoveAll(w.path("own")))
+			twin, err := storetest.NewAuthor(w.me)
+			do(t, err)
+			for n := range write {
+				e, err := storetest.Sale(1 + n + (25-write)*100)
+				do(t, err)
+				_, err = twin.Write(e)
+				do(t, err)
+			}
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			_, err = s.Ingest(t.Context(), twin.Runs)
+			do(t, err, s.Close())
+			do(t, os.RemoveAll(w.path("own")), os.CopyFS(w.path("own"), os.DirFS(older)), os.RemoveAll(w.path("peers", "index")))
+			for range 2 {
+				s, err := store.Open(w.cfg)
+				if err == nil {
+					do(t, s.Close())
+				}
+				if !errors.Is(err, store.ErrInDoubt) {
+					t.Fatalf("it opened: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// What is kept of a damaged index makes room on a disk that is short of it, for what is
+// sent again.
+func TestDamagedIndexMakesRoom(t *testing.T) {
+	w := newDamageWorld(t)
+	do(t, os.Remove(w.path("peers", "index", "MANIFEST")))
+	free := uint64(100 << 20)
+	w.cfg.GiveUp, w.cfg.RoomBytes, w.cfg.Free = true, 16<<20, func(string) (uint64, error) { return free, nil }
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	if s.BegunAnew() != 1 {
+		t.Errorf("%d indexes began anew", s.BegunAnew())
+	}
+	for _, step := range []struct {
+		free uint64
+		kept bool
+	}{{100 << 20, true}, {16<<20 - 1, false}} {
+		free = step.free
+		do(t, s.Tend())
+		if _, err := os.Stat(w.path("peers", "index.damaged")); (err == nil) != step.kept {
+			t.Errorf("with %d bytes free: %v", free, err)
+		}
+	}
+	do(t, s.Close())
+}
+
+// An index that only the machine keeps from being opened is not moved aside.
+func TestIndexMayBeWhole(t *testing.T) {
+	for err, want := range map[error]bool{
+		fmt.Errorf("badger: %w", &os.PathError{Op: "open", Err: syscall.EMFILE}):            true,
+		errors.New("while opening memtables err: write 00001.mem: no space left on device"): true,
+		fmt.Errorf("table: %w", &os.PathError{Op: "read", Err: syscall.EIO}):                false,
+		errors.New("table 000001.sst: checksum mismatch"):                                   false,
+	} {
+		if store.FromMachine(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
 	}
 }

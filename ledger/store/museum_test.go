@@ -122,6 +122,7 @@ type exhibit struct {
 	killed bool // the folder is that of a killed process, so that Badger's logs are full
 	expect string
 	says   []string // parts of the refusal
+	kiosk  bool     // nobody is there to do what a refusal says: the index of others' logs begins anew
 	pruned bool     // the folder has a log of which entries were dropped
 	from   uint64   // from where on that is held
 }
@@ -243,6 +244,11 @@ func indexExhibits() []exhibit {
 		{name: "peers-table-flipped", damage: changed("peers/index/*.sst", flippedAt(200)), expect: refused, says: []string{".sst", peers}},
 		{name: "peers-table-missing", damage: changed("peers/index/*.sst", gone), expect: refused, says: []string{".sst", peers}},
 		{name: "peers-table-truncated", damage: changed("peers/index/*.sst", halved), expect: refused, says: []string{".sst", peers}},
+		{name: "kiosk-peers-manifest-missing", damage: changed("peers/index/MANIFEST", gone), kiosk: true, expect: peersLost},
+		{name: "kiosk-peers-manifest-flipped", damage: changed("peers/index/MANIFEST", flippedAt(-4)), kiosk: true, expect: peersLost},
+		{name: "kiosk-peers-table-flipped", damage: changed("peers/index/*.sst", flippedAt(200)), kiosk: true, expect: peersLost},
+		{name: "kiosk-peers-table-missing", damage: changed("peers/index/*.sst", gone), kiosk: true, expect: peersLost},
+		{name: "kiosk-peers-table-zeroed", damage: changed("peers/index/*.sst", zeroed), kiosk: true, expect: peersLost},
 		{name: "peers-wal-flipped", damage: changed("peers/index/*.mem", flippedAt(600)), killed: true, expect: peersLost},
 		{name: "peers-wal-zeroed", damage: changed("peers/index/*.mem", zeroed), killed: true, expect: peersLost},
 		{name: "peers-wal-missing", damage: changed("peers/index/*.mem", gone), killed: true, expect: peersLost},
@@ -325,7 +331,7 @@ func TestMuseum(t *testing.T) {
 func (m museum) visit(t *testing.T, e exhibit, dir string) {
 	t.Helper()
 	cfg := m.cfg
-	cfg.Dir = dir
+	cfg.Dir, cfg.GiveUp = dir, e.kiosk
 	before, unknown := m.journals(t, dir), e.unknown(dir)
 	var said bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
@@ -356,7 +362,7 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 	}
 	peers := m.peer.Log.End.Size
 	if e.expect == peersLost {
-		peers = m.lost(t, s, said.String(), dir)
+		peers = m.lost(t, s, said.String(), dir, e.kiosk)
 	}
 	if lost := s.Lost(); (len(lost) > 0) != (e.expect == peersLost) {
 		t.Errorf("lost is %+v", lost)
@@ -375,7 +381,7 @@ func (m museum) visit(t *testing.T, e exhibit, dir string) {
 	if e.expect == peersLost { // the next start knows too
 		s, err = store.Open(cfg)
 		do(t, err)
-		m.lost(t, s, said.String(), dir)
+		m.lost(t, s, said.String(), dir, e.kiosk)
 		do(t, s.Close())
 	}
 	m.goesOn(t, e, cfg, unknown)
@@ -404,13 +410,16 @@ func (m museum) goesOn(t *testing.T, e exhibit, cfg store.Config, unknown uint64
 }
 
 // lost checks that a shorter log of the neighbour is told of, and returns its size.
-func (m museum) lost(t *testing.T, s *store.Store, said, dir string) uint64 {
+func (m museum) lost(t *testing.T, s *store.Store, said, dir string, kiosk bool) uint64 {
 	t.Helper()
 	info, _ := s.Log(m.peer.ID())
 	end := m.peer.Log.End
 	want := []store.Loss{{Log: m.peer.ID(), Had: ledger.Tip{Size: end.Size, Root: end.Root}, Held: info.End.Size}}
 	if info.End.Size >= end.Size || !slices.Equal(s.Lost(), want) {
 		t.Fatalf("%d of %d entries are held and lost is %+v, want %+v", info.End.Size, end.Size, s.Lost(), want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "peers", "index.damaged")); kiosk != (err == nil) {
+		t.Errorf("what is kept of the damaged index: %v", err)
 	}
 	for _, part := range []string{"level=ERROR", m.peer.ID().String(), filepath.Join(dir, "peers", "index")} {
 		if !strings.Contains(said, part) {

@@ -111,12 +111,17 @@ func (s *Store) giveReserve() error {
 	return nil
 }
 
-// tendReserve gives the reserve up on a full disk, and takes it back when that leaves
-// enough for money to be taken.
+// tendReserve gives the reserve up on a full disk, before that what is kept of damaged
+// indexes, and takes it back when that leaves enough for money to be taken.
 func (s *Store) tendReserve() error {
 	room, err := s.Room()
 	if err != nil {
 		return err
+	}
+	if !room.OK {
+		if err := s.dropDamaged(); err != nil {
+			return err
+		}
 	}
 	if room.Full {
 		return s.giveReserve()

@@ -88,7 +88,7 @@ func (s *Store) roomForOthers() error {
 	return nil
 }
 
-// roomToOpen gives the reserve up where the disk is too full to open an index, and
+// roomToOpen gives the reserve up, and what is kept of damaged indexes, where the disk is too full to open an index, and
 // returns ErrNoRoom where that is not enough.
 func (s *Store) roomToOpen() error {
 	if err := s.reserve.find(); err != nil {
@@ -98,7 +98,7 @@ func (s *Store) roomToOpen() error {
 	if err != nil || !cramped {
 		return err
 	}
-	if err := s.giveReserve(); err != nil {
+	if err := errors.Join(s.dropDamaged(), s.giveReserve()); err != nil {
 		return err
 	}
 	if cramped, err = s.cramped(); err != nil || !cramped {

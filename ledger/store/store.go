@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -55,9 +54,10 @@ type Config struct {
 	// GiveUp says what becomes of an own log in doubt, or whose journal is damaged:
 	// true, it becomes one like any other machine's, OpenOwn refuses its key with
 	// ErrInDoubt, and the machine may begin a new incarnation; false, Open refuses with
-	// an *OwnLogError.
+	// an *OwnLogError. And of a damaged index of others' logs: true, it is moved aside and
+	// begins anew; false, Open refuses.
 	GiveUp bool
-	// GiveUpOnly narrows GiveUp to these logs; empty: whichever is in doubt.
+	// GiveUpOnly narrows GiveUp to these logs, and to no index; empty: whichever is in doubt.
 	GiveUpOnly []ledger.LogID
 	// RoomBytes is how much must be free on the disk for money to be taken; 0: 256 MiB.
 	// With less than a fourth of it nothing of other machines is taken in, with less
@@ -110,6 +110,7 @@ type Store struct {
 	ingest  sync.Mutex // one writer of peers and marks at a time
 	marks   *marks
 	doubts  []doubt // Open's own
+	begun   int     // indexes that Open began anew
 	pruner  pruner  // Tend's own
 
 	mu      sync.RWMutex // guards what follows
@@ -193,11 +194,7 @@ func (s *Store) openOwn() error {
 	} else if err != nil {
 		s.cfg.Log.Warn("couldn't close the damaged index", "error", err)
 	}
-	aside := path + ".damaged" // one is enough to find out why
-	if err := os.RemoveAll(aside); err != nil {
-		return err
-	}
-	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.moveAside(path); err != nil {
 		return err
 	}
 	return s.recoverOwn(path)
@@ -279,90 +276,6 @@ func (s *Store) recoverOwn(path string) error {
 
 func (s *Store) journalDir(id ledger.LogID) string {
 	return filepath.Join(s.cfg.Dir, ownName, id.String())
-}
-
-// openPeers loads how far others' logs are held.
-func (s *Store) openPeers() error {
-	path := filepath.Join(s.cfg.Dir, peersName, indexName)
-	err := s.loadPeers(path)
-	if errors.Is(err, errDamagedIndex) {
-		return fmt.Errorf("%w; move the folder %s elsewhere and start again: neighbours and office will send what was in it", err, path)
-	}
-	return err
-}
-
-func (s *Store) loadPeers(path string) error {
-	unmerged, err := filepath.Glob(filepath.Join(path, "*.mem"))
-	if err != nil {
-		return err
-	}
-	if s.peers, err = openIndex(path, cmp.Or(s.cfg.MemTableBytes, peersMemTableBytes), true, s.cfg.Log); err != nil {
-		return err
-	}
-	s.peers.after = s.cfg.After
-	logs, err := s.peers.logs()
-	if err != nil {
-		return err
-	}
-	for _, l := range logs {
-		if err := s.peers.checkWhole(l, len(unmerged) > 0); err != nil {
-			return err
-		}
-	}
-	if s.forks, err = s.peers.forks(); err != nil {
-		return err
-	}
-	marks := filepath.Join(s.cfg.Dir, peersName, marksName)
-	said, err := readMarks(marks)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return err
-	}
-	if err := s.doubtByPeers(logs, said.forks); err != nil {
-		return err
-	}
-	if err := s.loadBranches(logs); err != nil {
-		return err
-	}
-	if err := s.followIndex(s.peers); err != nil {
-		return err
-	}
-	if err := s.openMarks(marks, said, missing); err != nil {
-		return err
-	}
-	return s.proveBranches()
-}
-
-// loadBranches takes up what the index of others' logs holds, also of an own log that
-// is being given up: it was kept there before a start that did so was cut off.
-func (s *Store) loadBranches(logs []stored) error {
-	for _, l := range logs {
-		id := l.branch.log
-		if s.isOwn(id) {
-			continue // its journal holds it
-		}
-		h := &held{index: s.peers, branch: l.branch, log: l.log, prunedTo: l.prunedTo}
-		if s.logs[id] != nil {
-			if err := s.readForkOpened(h); err != nil {
-				return err
-			}
-			h.prunedTo = l.branch.prunedBelow(s.parentOf(h).prunedTo)
-			s.forked[id] = append(s.forked[id], h)
-			continue
-		}
-		var err error
-		if h.opened, err = s.readOpened(h); err != nil {
-			return err
-		}
-		s.logs[id] = h
-	}
-	return nil
-}
-
-// isOwn reports whether a log is written here.
-func (s *Store) isOwn(id ledger.LogID) bool {
-	h := s.logs[id]
-	return h != nil && h.own
 }
 
 // parentOf returns the branch that another one of its log departs from.
