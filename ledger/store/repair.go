@@ -22,7 +22,8 @@ const (
 
 // repairOwn makes a damaged journal anew from the index and from what of itself is
 // intact, where that provably is all it held (LEDGER.md §12.8), and opens it. Else it
-// returns why the log didn't open, and nothing was changed.
+// returns why the log didn't open, and nothing was changed. What fails of the disk on the
+// way is returned as such: it is no reason to give the log up.
 func (s *Store) repairOwn(id ledger.LogID, why error) error {
 	var damage *journal.DamageError
 	if !errors.As(why, &damage) || errors.Is(why, errDamagedIndex) {
@@ -30,6 +31,9 @@ func (s *Store) repairOwn(id ledger.LogID, why error) error {
 	}
 	dir := s.journalDir(id)
 	end, err := s.rebuild(id, dir+rebuiltSuffix)
+	if not := (notProven{}); err != nil && !errors.As(err, &not) {
+		return errors.Join(fmt.Errorf("couldn't make the damaged journal of log %s again: %w", id, err), os.RemoveAll(dir+rebuiltSuffix))
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w; nor can it be made again: %v", why, err), os.RemoveAll(dir+rebuiltSuffix))
 	}
@@ -41,6 +45,11 @@ func (s *Store) repairOwn(id ledger.LogID, why error) error {
 	_, err = s.openWriter(id, nil)
 	return err
 }
+
+// notProven is why index and journal do not show all that a damaged journal held.
+type notProven struct{ error }
+
+func (e notProven) Unwrap() error { return e.error }
 
 // rebuild writes the journal anew and returns where it ends.
 func (s *Store) rebuild(id ledger.LogID, dir string) (ledger.Checkpoint, error) {
@@ -59,7 +68,7 @@ func (s *Store) rebuild(id ledger.LogID, dir string) (ledger.Checkpoint, error) 
 		return ledger.Checkpoint{}, err
 	}
 	if !remains.Ended {
-		return ledger.Checkpoint{}, errors.New("the damage hides where the journal ended")
+		return ledger.Checkpoint{}, notProven{errors.New("the damage hides where the journal ended")}
 	}
 	if err := journal.Write(journal.Config{Dir: dir, Log: id, Disk: s.cfg.Disk, SegmentBytes: s.cfg.SegmentBytes}, r.all); err != nil {
 		return ledger.Checkpoint{}, err
@@ -67,9 +76,9 @@ func (s *Store) rebuild(id ledger.LogID, dir string) (ledger.Checkpoint, error) 
 	end := r.made.log.End
 	switch {
 	case remains.Batches > 0 && remains.Batches != r.commits:
-		return end, fmt.Errorf("index and journal together have %d commits, the journal had %d", r.commits, remains.Batches)
+		return end, notProven{fmt.Errorf("index and journal together have %d commits, the journal had %d", r.commits, remains.Batches)}
 	case remains.Batches == 0 && end != r.end:
-		return end, fmt.Errorf("index and journal together have %d entries, the journal ended at %d", end.Size, r.end.Size)
+		return end, notProven{fmt.Errorf("index and journal together have %d entries, the journal ended at %d", end.Size, r.end.Size)}
 	}
 	return end, r.checkHead(s.headFile(id))
 }
@@ -91,11 +100,11 @@ type remaking struct {
 func (r *remaking) intact(id ledger.LogID, payload []byte) error {
 	run, err := ledger.DecodeRun(bytes.Clone(payload))
 	if err != nil || run.Log != id {
-		return fmt.Errorf("an intact record holds no run of log %s: %w", id, err)
+		return notProven{fmt.Errorf("an intact record holds no run of log %s: %w", id, err)}
 	}
 	hash := ledger.Hash(sha256.Sum256(payload))
 	if other, twice := r.runs[run.First]; twice && other != hash {
-		return fmt.Errorf("two runs begin at entry %d", run.First)
+		return notProven{fmt.Errorf("two runs begin at entry %d", run.First)}
 	}
 	r.runs[run.First], r.end = hash, run.End
 	if run.First >= r.indexed.log.End.Size {
@@ -109,6 +118,9 @@ func (r *remaking) all(yield func([]byte, error) bool) {
 	r.made = held{own: true, index: r.indexed.index, branch: r.indexed.branch}
 	for {
 		payload, err := r.next()
+		if err != nil {
+			err = notProven{err}
+		}
 		if payload == nil && err == nil || !yield(payload, err) || err != nil {
 			return
 		}
@@ -150,7 +162,7 @@ func (r *remaking) checkHead(f *headFile) error {
 		return nil // it tells nothing, and the start says so
 	}
 	if head.Size > r.made.log.End.Size {
-		return fmt.Errorf("the head file %s says %d", f.path, head.Size)
+		return notProven{fmt.Errorf("the head file %s says %d", f.path, head.Size)}
 	}
 	return nil
 }

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
+	"io/fs"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"rasid/ledger"
+	"rasid/ledger/journal"
 	"rasid/ledger/store"
 	"rasid/ledger/storetest"
 )
@@ -158,5 +163,69 @@ func TestJournalIsNotRepairedAgainstEvidence(t *testing.T) {
 				t.Error("the journal was replaced")
 			}
 		})
+	}
+}
+
+// wornDisk fails where a journal is made again.
+type wornDisk struct {
+	journal.OSDisk
+	why error // nil: it does not
+}
+
+func (d *wornDisk) OpenFile(path string, flag int) (journal.File, error) {
+	if d.why != nil && strings.Contains(path, ".rebuilt") {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: d.why}
+	}
+	return d.OSDisk.OpenFile(path, flag)
+}
+
+// A journal that can be made again is not given up since the disk has no room for the
+// copy, or fails: the start says so, and a later one makes it.
+func TestRepairWantsADisk(t *testing.T) {
+	for errno, want := range map[syscall.Errno]error{syscall.ENOSPC: store.ErrNoRoom, syscall.EDQUOT: store.ErrNoRoom, syscall.EIO: syscall.EIO} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			w := newDamageWorld(t)
+			do(t, flip(w.segment("00000001"), 300))
+			d := &wornDisk{why: errno}
+			w.cfg.GiveUp, w.cfg.Disk = true, d
+			for range 2 {
+				s, err := store.Open(w.cfg)
+				if err == nil {
+					do(t, s.Close())
+				}
+				if !errors.Is(err, want) || errors.Is(err, store.ErrNoRoom) != (want == store.ErrNoRoom) {
+					t.Fatalf("error %v", err)
+				}
+			}
+			d.why = nil
+			w.append(t, 1)
+		})
+	}
+}
+
+// Making a journal again may end at any step, and the next start does it.
+func TestRepairIsCutOff(t *testing.T) {
+	seed := mathrand.Uint64()
+	t.Logf("seed %d", seed)
+	r := mathrand.New(mathrand.NewPCG(seed, 1))
+	w := newDamageWorld(t)
+	do(t, flip(w.segment("00000001"), 300))
+	w.cfg.GiveUp = true
+	before := w.cfg.Dir
+	for n := 1; ; n++ {
+		for f := storetest.Failed; f <= storetest.FailedHalf; f++ {
+			w.cfg.Dir = filepath.Join(t.TempDir(), "data")
+			do(t, os.CopyFS(w.cfg.Dir, os.DirFS(before)))
+			step := w.cutOff(t, r, n, f)
+			if step == "" {
+				return
+			}
+			s, err := store.Open(w.cfg)
+			do(t, err)
+			if info, _ := s.Log(w.me.ID()); !info.Own || info.End.Size != w.entries {
+				t.Fatalf("step %d, %s, %s: %+v", n, step, f, info)
+			}
+			do(t, s.Close())
+		}
 	}
 }

@@ -25,6 +25,14 @@ const (
 // asked. Nothing was changed; the same may be asked again when there is room.
 var ErrNoRoom = errors.New("there is too little room on the disk")
 
+// noRoom makes ErrNoRoom of the kernel's word that the disk is full.
+func noRoom(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
+	return err
+}
+
 // Room is what is free on the disk that holds the data folder.
 type Room struct {
 	Free    uint64 // bytes that this process may still write, less what the reserve lacks

@@ -137,7 +137,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, logs: map[ledger.LogID]*held{}, forked: map[ledger.LogID][]*held{}, lost: map[ledger.LogID][]ledger.Tip{}, updates: map[chan struct{}]bool{}, failed: make(chan struct{})}
-	if err := s.open(); err != nil {
+	if err := noRoom(s.open()); err != nil {
 		return nil, errors.Join(fmt.Errorf("couldn't open the store in %s: %w", cfg.Dir, err), s.Close())
 	}
 	return s, nil
