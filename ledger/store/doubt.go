@@ -202,6 +202,9 @@ func (s *Store) salvage(id ledger.LogID) error {
 			if err != nil {
 				return err
 			}
+			if err := s.roomToRecover(); err != nil {
+				return err
+			}
 			result, err := s.stage(st, run)
 			if err != nil {
 				return err

@@ -172,6 +172,9 @@ func (s *Store) flush(st *staged) error {
 	if fatal != nil {
 		return fmt.Errorf("couldn't ingest: %w", fatal)
 	}
+	if cramped, err := s.cramped(); cramped || err != nil {
+		return errors.Join(fmt.Errorf("couldn't ingest: %w", ErrNoRoom), err)
+	}
 	if err := s.peers.put(st.growths...); err != nil {
 		err = fmt.Errorf("couldn't ingest: %w", err)
 		s.fail(err)

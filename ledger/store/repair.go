@@ -117,9 +117,12 @@ func (r *remaking) intact(id ledger.LogID, payload []byte) error {
 func (r *remaking) all(yield func([]byte, error) bool) {
 	r.made = held{own: true, index: r.indexed.index, branch: r.indexed.branch}
 	for {
-		payload, err := r.next()
-		if err != nil {
-			err = notProven{err}
+		var payload []byte
+		err := r.store.roomToRecover()
+		if err == nil {
+			if payload, err = r.next(); err != nil {
+				err = notProven{err}
+			}
 		}
 		if payload == nil && err == nil || !yield(payload, err) || err != nil {
 			return

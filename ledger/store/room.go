@@ -96,12 +96,18 @@ func (s *Store) roomForOthers() error {
 	return nil
 }
 
-// roomToOpen gives the reserve up, and what is kept of damaged indexes, where the disk is too full to open an index, and
-// returns ErrNoRoom where that is not enough.
+// roomToOpen returns ErrNoRoom where the disk is too full to open an index.
 func (s *Store) roomToOpen() error {
 	if err := s.reserve.find(); err != nil {
 		return err
 	}
+	return s.roomToRecover()
+}
+
+// roomToRecover returns ErrNoRoom where an index may not get more: Open asks before each
+// thing that it puts into one. Before that it gives up the reserve, and what is kept of
+// damaged indexes.
+func (s *Store) roomToRecover() error {
 	cramped, err := s.cramped()
 	if err != nil || !cramped {
 		return err

@@ -197,3 +197,54 @@ func TestFullDisk(t *testing.T) {
 	d.others.Store(100 * mib)
 	w.holds(t)
 }
+
+// A start that recovers much asks for room as it goes, whatever it recovers, and ends
+// with ErrNoRoom where the disk has filled meanwhile. Nothing is given up or lost for
+// that, and a start with room ends it.
+func TestRecoveryAsksForRoom(t *testing.T) {
+	const mib = 1 << 20
+	journal := func(w damageWorld) string { return w.path("own", w.me.ID().String()) }
+	for name, c := range map[string]struct {
+		damage func(*testing.T, damageWorld)
+		gaveUp bool
+	}{
+		"own index":    {func(t *testing.T, w damageWorld) { do(t, os.RemoveAll(w.path("own", "index"))) }, false},
+		"journal":      {func(t *testing.T, w damageWorld) { do(t, flip(w.segment("00000001"), 300)) }, false},
+		"given up":     {func(t *testing.T, w damageWorld) { do(t, os.RemoveAll(journal(w))) }, true},
+		"index beyond": {func(t *testing.T, w damageWorld) { do(t, os.RemoveAll(journal(w)), os.Mkdir(journal(w), 0o700)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDamageWorld(t)
+			c.damage(t, w)
+			w.cfg.GiveUp, w.cfg.RoomBytes = true, 16*mib
+			refused := 0
+			for asks := 1; ; asks++ {
+				left := asks
+				w.cfg.Free = func(string) (uint64, error) {
+					if left--; left < 0 {
+						return 2*mib - 1, nil
+					}
+					return 100 * mib, nil
+				}
+				s, err := store.Open(w.cfg)
+				if err == nil {
+					do(t, s.Close())
+					break
+				}
+				if refused++; !errors.Is(err, store.ErrNoRoom) || errors.Is(err, store.ErrInDoubt) {
+					t.Fatalf("asked %d times: %v", asks, err)
+				}
+			}
+			if refused == 0 {
+				t.Error("it opened without asking for room")
+			}
+			w.cfg.Free = nil
+			if c.gaveUp {
+				w.givenUp(t, true)
+				return
+			}
+			w.cfg.GiveUp = false
+			w.holds(t)
+		})
+	}
+}

@@ -114,7 +114,10 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 		err = s.checkDoubt(id, h, late, head)
 	}
 	if err != nil && s.cfg.mayGiveUp(id) && doubtful(err) {
-		return nil, errors.Join(err, s.index(late...)) // nothing more will be signed on top
+		if err := s.index(late...); err != nil { // nothing more will be signed on top
+			return nil, err // not for what is on the disk: a later start gives the log up, whole
+		}
+		return nil, err
 	}
 	if err != nil {
 		return nil, err
@@ -155,7 +158,9 @@ func (s *Store) index(growths ...growth) error {
 	for _, g := range growths {
 		same, err := s.own.holds(g)
 		if err == nil && !same {
-			err = s.own.put(g)
+			if err = s.roomToRecover(); err == nil {
+				err = s.own.put(g)
+			}
 		}
 		if err != nil {
 			return err
