@@ -102,6 +102,25 @@ func makeDir(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// syncFiles makes a folder's files durable: a process that was killed may have left what
+// only the page cache has, and from here on it is read and shown.
+func syncFiles(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range files {
+		f, err := os.Open(filepath.Join(dir, e.Name()))
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -135,6 +135,11 @@ func openIndex(path string, memTableBytes int64, sync bool, log *slog.Logger) (*
 	if err := dropEmpty(path); err != nil {
 		return nil, err
 	}
+	if sync {
+		if err := syncFiles(path); err != nil {
+			return nil, fmt.Errorf("couldn't make durable what an earlier start left in %s: %w", path, err)
+		}
+	}
 	db, err := openBadger(badgerOptions(path, memTableBytes, sync, log))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errDamagedIndex, path, err)
