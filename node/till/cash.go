@@ -74,10 +74,8 @@ func (m *Machine) device(ev hardware.AcceptorEvent) Out {
 	case hardware.AcceptorReady:
 		return m.acceptorReady(e)
 	case hardware.AcceptorOffline:
-		a.enabled, a.closing = nil, false
-		if a.ready != nil {
-			a.ready, a.silentAt = nil, m.now
-		}
+		a.enabled, a.closing, a.away = nil, false, true
+		m.notReady()
 	case hardware.AcceptorFault:
 		return m.acceptorFault(e)
 	case hardware.NoteEscrowed:
@@ -101,35 +99,50 @@ func (m *Machine) device(ev hardware.AcceptorEvent) Out {
 	return Out{}
 }
 
+// notReady takes no more notes until the device is ready.
+func (m *Machine) notReady() {
+	if m.acceptor.ready != nil {
+		m.acceptor.ready, m.acceptor.silentAt = nil, m.now
+	}
+}
+
 // acceptorReady takes the device's account of itself: it settles an open note and
 // goes on where the sale stands.
 func (m *Machine) acceptorReady(e hardware.AcceptorReady) Out {
 	a := &m.acceptor
 	e.Identity.Notes = indian(e.Identity.Notes)
-	a.ready, a.enabled, a.closing, a.moving = &e, nil, false, false // faults last until they are cleared
+	a.enabled, a.closing, a.moving, a.away = nil, false, false, false // faults last until they are cleared
 	var open *note
 	if m.sale != nil {
 		open = m.sale.openNote()
 	}
+	if w := a.waiting; w != nil && w.Identity.Serial == e.Identity.Serial {
+		e.Reports = slices.Concat(w.Reports, e.Reports) // it says them once
+	}
+	a.waiting = nil
+	known := m.accountOf(e.Identity.Serial)
+	f := resolve(open, known, e)
+	if open == nil && (known == nil || len(f) > 0) && !m.budgets.strays.take(m.now) {
+		a.waiting = &e
+		m.notReady()
+		return Out{}
+	}
+	a.ready, a.heard = &e, true
 	var out Out
 	paid := ledger.Paise(0)
 	if m.sale != nil {
 		paid, _ = m.sale.stacked()
 	}
-	known := m.accountOf(e.Identity.Serial)
 	if known == nil { // durable before the first note: an orphan is compared with it
 		out.Draft = fixed(&event.AcceptorSeen{Serial: e.Identity.Serial, Counters: counters(e.Counters)})
 	}
-	for _, f := range m.jams { // open in the log, and not said again before it was ready
-		if !slices.Contains(a.faults, f) {
-			out.Draft = both(out.Draft, fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(f), Cleared: true}))
-		}
-	}
-	if f := resolve(open, known, e); len(f) > 0 {
+	out = then(out, m.acceptorFaults()) // those of before a restart that it did not say again are over
+	if len(f) > 0 {
 		settled := Out{Draft: fixed(f...)}
 		switch f[0].(type) {
 		case *event.NoteStacked:
 			settled = m.money(settled.Draft)
+			m.budgets.notes.refund()
 			paid += open.value
 		case *event.NoteUnresolved:
 			settled = m.money(settled.Draft)
@@ -165,31 +178,15 @@ func indian(notes []hardware.NoteType) []hardware.NoteType {
 	return kept
 }
 
-func (m *Machine) acceptorFault(e hardware.AcceptorFault) Out {
-	a := &m.acceptor
-	if had := slices.Contains(a.faults, e.Fault); e.Fault == hardware.FaultNone || had != e.Cleared {
-		return Out{}
-	}
-	if e.Cleared {
-		a.faults = slices.DeleteFunc(a.faults, func(f hardware.Fault) bool { return f == e.Fault })
-	} else {
-		a.faults = append(a.faults, e.Fault)
-	}
-	a.fault = hardware.FaultNone
-	if n := len(a.faults); n > 0 {
-		a.fault = a.faults[n-1] // the newest is what somebody stands in front of
-	}
-	if slices.Contains(m.jams, e.Fault) != e.Cleared {
-		return Out{} // it lasts since before a restart: the log has it
-	}
-	return Out{Draft: fixed(&event.DeviceFault{Device: event.DeviceAcceptor, Fault: uint8(e.Fault), Cleared: e.Cleared})}
-}
-
 // escrowed decides on a note: it is wanted or it goes back. The intent is durable
 // before the acceptor is told.
 func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	value := ledger.Paise(e.ValuePaise)
 	if m.sale == nil || m.step != StepCash || m.sale.openNote() != nil || !m.takes(e) {
+		return Out{Commands: []Command{ReturnNote{}}}
+	}
+	if m.acceptor.unsaid != nil || !m.budgets.notes.left(m.now) {
+		m.acceptor.bounced = Problem{Key: bouncedKey(0xFF)}
 		return Out{Commands: []Command{ReturnNote{}}}
 	}
 	if m.acceptor.closing { // it was fed before: by a citizen whose sale may have ended
@@ -208,6 +205,7 @@ func (m *Machine) escrowed(e hardware.NoteEscrowed) Out {
 	}
 	m.acceptor.moving = true
 	m.acceptor.bounced = Problem{}
+	m.budgets.notes.spend(m.now) // until it is stacked
 	m.touch()
 	escrow := &event.NoteEscrowed{Sale: m.sale.index, Value: value, Channel: e.Channel, Serial: m.acceptor.ready.Identity.Serial, Counters: counters(e.Counters)}
 	return Out{
@@ -235,11 +233,12 @@ func (m *Machine) credited(e hardware.NoteCredited) Out {
 	}
 	orphan := orphanOf(e, serial, event.Counters{})
 	if n == nil {
-		return Out{Draft: fixed(orphan)}
+		return m.stray(orphan)
 	}
 	if !agrees(e, n) {
 		return m.money(fixed(&event.NoteUnresolved{Note: n.index, Reason: event.DoubtContradiction, Counters: n.counters}, orphan))
 	}
+	m.budgets.notes.refund()
 	out := m.money(fixed(&event.NoteStacked{Note: n.index, Evidence: evidenceOf(e), Raw: rawOf(e)}))
 	paid, _ := m.sale.stacked()
 	paid += n.value
@@ -290,6 +289,7 @@ func (m *Machine) closed() Out {
 		if reason == 0 {
 			reason = event.EndCancelled
 		}
+		m.budgets.sales.spend(m.now)
 	case m.ending == endPaid || m.ending == endPart:
 		body, reason = payment(s, paid, notes), event.EndPaid
 	default:

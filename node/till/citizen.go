@@ -106,7 +106,13 @@ func (m *Machine) obstacle() Problem {
 	case !b.inNotes():
 		return Problem{Key: "kiosk.dues.not_in_notes", Args: []any{"amount", b.Due}}
 	}
-	return m.outOfService()
+	if out := m.outOfService(); out.Key != "" {
+		return out
+	}
+	if !m.budgets.sales.left(m.now) {
+		return Problem{Key: "kiosk.dues.wait"}
+	}
+	return Problem{}
 }
 
 // inNotes reports whether notes can add up to the bill: to the paisa, or as far
@@ -136,7 +142,7 @@ func (m *Machine) outOfService() Problem {
 		return Problem{Key: "kiosk.out.box_removed"}
 	case a.fault == hardware.FaultJamSafe || a.fault == hardware.FaultJamUnsafe:
 		return Problem{Key: "kiosk.out.jam"}
-	case a.ready == nil || a.fault != hardware.FaultNone:
+	case a.ready == nil || a.fault != hardware.FaultNone || a.unsaid != nil || !m.budgets.notes.left(m.now):
 		return Problem{Key: "kiosk.out.acceptor"}
 	case m.printer.Paper == hardware.PaperOut:
 		return Problem{Key: "kiosk.out.paper"}

@@ -529,6 +529,7 @@ func TestDeviceThatComesBack(t *testing.T) {
 func TestDevicesAreFew(t *testing.T) {
 	b := newBench(t)
 	for serial := range uint32(1000) {
+		b.now = b.now.Add(strayEvery)
 		b.step(hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 100 + serial}})
 	}
 	if len(b.m.accounts) != acceptorsMax {
@@ -537,6 +538,7 @@ func TestDevicesAreFew(t *testing.T) {
 	n := len(b.log)
 	b.step(hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 1099}})
 	b.silentFrom(n, "the newest device")
+	b.now = b.now.Add(strayEvery)
 	b.ready(5)
 	if all := b.bodies(n); len(all) != 1 || all[0].Kind() != event.KindAcceptorSeen {
 		t.Errorf("a device that is forgotten: %v", all)

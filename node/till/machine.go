@@ -45,7 +45,7 @@ type Machine struct {
 	acceptor acceptorView
 	printer  PrinterNow
 	heard    bool // of the printer, since the start
-	faults   faultBudget
+	budgets  budgets
 	disk     DiskNow
 }
 
@@ -58,11 +58,17 @@ type acceptorView struct {
 	fault    hardware.Fault          // the newest of them
 	silentAt time.Time               // since when it cannot be reached
 	bounced  Problem                 // why the last note came back
+
+	heard     bool                    // it was ready since the start
+	boxMissed bool                    // the box was taken out or put in, and no entry says so
+	unsaid    *event.NoteOrphaned     // credits that no entry says yet, as one of unknown value
+	waiting   *hardware.AcceptorReady // an account that must wait for the budget, and so does the device
+	away      bool                    // it cannot be reached
 }
 
 // NewMachine returns a till with nothing in its past.
 func NewMachine(id KioskID, now time.Time) *Machine {
-	return &Machine{id: id, durable: newDurable(), now: now, acceptor: acceptorView{silentAt: now}, printer: PrinterNow{Offline: true}}
+	return &Machine{id: id, durable: newDurable(), budgets: newBudgets(), now: now, acceptor: acceptorView{silentAt: now}, printer: PrinterNow{Offline: true}}
 }
 
 // Apply folds one durable entry, at start and after each commit.
@@ -141,7 +147,7 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 	m.now = now
 	switch e := ev.(type) {
 	case Tick:
-		return then(m.printerFaults(), m.tick())
+		return then(then(m.printerFaults(), m.acceptorLater()), m.tick())
 	case hardware.AcceptorEvent:
 		return m.device(e)
 	case PrinterNow:

@@ -2,46 +2,16 @@ package till
 
 import (
 	"slices"
-	"time"
 
 	"rasid/hardware"
 	"rasid/ledger/event"
 )
 
-// Limits of what a printer's faults may write: so many changes at once, then one in a
-// while. A contact that flickers fills no log; what it shows at last is written down.
-const (
-	faultsAtOnce = 12
-	faultEvery   = 10 * time.Minute
-)
-
-// faultBudget is how many changes of the printer's faults may be written now.
-type faultBudget struct {
-	spent int
-	since time.Time // the oldest of the spent ones comes back faultEvery later
-}
-
-// take reports whether a change may be written now, and counts it.
-func (b *faultBudget) take(now time.Time) bool {
-	for b.spent > 0 && now.Sub(b.since) >= faultEvery {
-		b.spent--
-		b.since = b.since.Add(faultEvery)
-	}
-	if b.spent == 0 {
-		b.since = now
-	}
-	if b.spent >= faultsAtOnce {
-		return false
-	}
-	b.spent++
-	return true
-}
-
 // printerFaults writes down what the log does not have yet: a fault that began, one
 // that is over. It compares with the log, so a restart repeats nothing and forgets
 // nothing; what the budget does not allow now is compared again at a later tick.
 func (m *Machine) printerFaults() Out {
-	if !m.heard || m.printer.Faults == m.faulty || !m.faults.take(m.now) {
+	if !m.heard || m.printer.Faults == m.faulty || !m.budgets.printer.take(m.now) {
 		return Out{}
 	}
 	var bodies []event.Body

@@ -71,7 +71,12 @@ func orphans(a *account, ready hardware.AcceptorReady, credits []hardware.NoteCr
 
 func orphansOf(credits []hardware.NoteCredited, ready hardware.AcceptorReady) finding {
 	var f finding
-	for _, c := range credits {
+	for i, c := range credits {
+		if i == strayCredits-1 && len(credits) > strayCredits { // firmware that runs wild: the box tells how many
+			last := orphanOf(c, ready.Identity.Serial, counters(ready.Counters))
+			last.Value = 0
+			return append(f, last)
+		}
 		f = append(f, orphanOf(c, ready.Identity.Serial, counters(ready.Counters)))
 	}
 	return f
