@@ -24,6 +24,7 @@ type ledgerOf struct {
 	kept    []ledger.Checkpoint
 	lost    []Loss
 	unknown uint64
+	reading func(index uint64) // called before each entry that is read
 }
 
 func (l *ledgerOf) Logs() []Log         { return []Log{l.log} }
@@ -34,6 +35,9 @@ func (l *ledgerOf) MarksLost() uint64   { return l.unknown }
 
 func (l *ledgerOf) Range(_ Log, from, to uint64, f func(uint64, []byte) error) error {
 	for i := from; i < to; i++ {
+		if l.reading != nil {
+			l.reading(i)
+		}
 		if i >= l.log.PrunedFrom && i < l.log.PrunedTo {
 			return fmt.Errorf("entry %d is pruned", i)
 		}
@@ -180,6 +184,45 @@ func TestPruned(t *testing.T) {
 		for _, want := range c.want {
 			if err != nil || !strings.Contains(out.String(), want) || c.not != "" && strings.Contains(out.String(), c.not) {
 				t.Errorf("%+v: %v, want %q and not %q in\n%s", c.q, err, want, c.not, out.String())
+			}
+		}
+	}
+}
+
+// What is pruned while it is verified is no damage, wherever that meets the reader; what is
+// spoilt behind it is found all the same.
+func TestPrunedMeanwhile(t *testing.T) {
+	for _, before := range []uint64{0, 8} {
+		for _, after := range []uint64{8, 12, 16} {
+			for at := range uint64(19) {
+				for _, spoilt := range []bool{false, true} {
+					l, fleet := newLedger(t)
+					if before > 0 {
+						l.log.PrunedFrom, l.log.PrunedTo = 4, before
+					}
+					if spoilt {
+						l.entries[17] = l.entries[0]
+					}
+					seen := l.log
+					l.reading = func(index uint64) {
+						if index >= at && after > before {
+							l.log.PrunedFrom, l.log.PrunedTo = 4, after
+						}
+					}
+					out, err := verify(t, l, fleet)
+					if (err != nil) != spoilt {
+						t.Errorf("pruned to %d, then to %d while entry %d is read, spoilt %v: %v\n%s", before, after, at, spoilt, err, out)
+					}
+					if after != 16 || spoilt {
+						continue
+					}
+					// As it was when less was held: all behind that may be pruned by now.
+					l.log, seen.End = seen, l.kept[5]
+					m := meter{now: time.Now, w: new(bytes.Buffer)}
+					if _, err := (Asker{Ledger: l, Fleet: fleet, Now: time.Now}).verifyLog(t.Context(), seen, &m); err != nil {
+						t.Errorf("to %d, pruned to %d while entry %d is read: %v", seen.End.Size, after, at, err)
+					}
+				}
 			}
 		}
 	}

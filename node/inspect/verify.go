@@ -70,9 +70,11 @@ func (a Asker) verify(ctx context.Context, logs []Log, lost []Loss, out, progres
 	return nil
 }
 
+// verifyLog verifies one branch of a log as it was at first. What is pruned of it
+// meanwhile is passed over like what was pruned before.
 func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int, err error) {
 	var edge ledger.Edge
-	for size := uint64(0); size < l.End.Size; checkpoints++ {
+	for size := uint64(0); size < l.End.Size; {
 		c, err := a.Ledger.Covering(l, size)
 		if err != nil {
 			return checkpoints, err
@@ -80,27 +82,40 @@ func (a Asker) verifyLog(ctx context.Context, l Log, m *meter) (checkpoints int,
 		if c.Size <= size || c.Size > l.End.Size {
 			return checkpoints, fmt.Errorf("the checkpoint after entry %d has the size %d", size, c.Size)
 		}
-		size = c.Size
-		if size > l.PrunedFrom && size < l.PrunedTo { // nobody here can compute the root
-			if err := c.Verify(l.Key); err != nil {
+		hidden := c.Size > l.PrunedFrom && c.Size < l.PrunedTo // nobody here can compute the root
+		if !hidden {
+			edge, err = a.extend(ctx, l, edge, c.Size, m)
+			if now := a.asPruned(l); err != nil && now.PrunedTo > l.PrunedTo {
+				l = now
+				continue
+			}
+			if err != nil {
 				return checkpoints, err
 			}
-			continue
-		}
-		if edge, err = a.extend(ctx, l, edge, c.Size, m); err != nil {
-			return checkpoints, err
-		}
-		if edge.Root() != c.Root {
-			return checkpoints, fmt.Errorf("the entries before %d do not lead to the root of the checkpoint there", size)
+			if edge.Root() != c.Root {
+				return checkpoints, fmt.Errorf("the entries before %d do not lead to the root of the checkpoint there", c.Size)
+			}
 		}
 		if err := c.Verify(l.Key); err != nil {
 			return checkpoints, err
 		}
+		size = c.Size
+		checkpoints++
 	}
-	if edge.Root() != l.End.Root {
+	if l.End.Size >= l.PrunedTo && edge.Root() != l.End.Root {
 		return checkpoints, fmt.Errorf("the entries do not lead to the newest root")
 	}
 	return checkpoints, nil
+}
+
+// asPruned is the log with what is pruned of it by now.
+func (a Asker) asPruned(l Log) Log {
+	for _, now := range a.Ledger.Logs() {
+		if now.ID == l.ID && now.Branch == l.Branch {
+			l.PrunedFrom, l.PrunedTo = now.PrunedFrom, now.PrunedTo
+		}
+	}
+	return l
 }
 
 // extend reads entries up to size and returns the edge after them. Over what was
@@ -110,7 +125,7 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 		to := min(size, from+chunkEntries)
 		if l.PrunedTo > 0 && from < l.PrunedFrom {
 			to = min(to, l.PrunedFrom)
-		} else if l.PrunedTo > 0 && from == l.PrunedFrom {
+		} else if l.PrunedTo > from {
 			var err error
 			if edge, err = a.cross(l, edge); err != nil {
 				return edge, err
@@ -143,8 +158,11 @@ func (a Asker) extend(ctx context.Context, l Log, edge ledger.Edge, size uint64,
 }
 
 // cross returns the edge behind what was pruned, if the one before it is under the same
-// root.
+// root. One within was reached before all of that was pruned.
 func (a Asker) cross(l Log, before ledger.Edge) (ledger.Edge, error) {
+	if before.Size() > l.PrunedFrom {
+		return a.Ledger.Edge(l, l.PrunedTo)
+	}
 	kept, err := a.Ledger.Edge(l, l.PrunedFrom)
 	if err != nil {
 		return before, err
