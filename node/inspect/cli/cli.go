@@ -77,8 +77,9 @@ func Jobs(s *store.Store, fleet ed25519.PublicKey) map[string]socket.Job {
 	}}
 }
 
-// answer asks whatever runs on the folder dir, or opens its files.
-func answer(ctx context.Context, dir string, q inspect.Query, reply socket.Reply) (err error) {
+// answer asks whatever runs on the folder dir, or opens its files, beside which headDir
+// may hold what another medium knows of them.
+func answer(ctx context.Context, dir, headDir string, q inspect.Query, reply socket.Reply) (err error) {
 	if dir == "" {
 		return errors.New("--dir is missing: name the data folder")
 	}
@@ -90,7 +91,7 @@ func answer(ctx context.Context, dir string, q inspect.Query, reply socket.Reply
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(reply.Progress, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s, err := store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), Log: log})
+	s, err := store.Open(store.Config{Dir: filepath.Join(dir, "data"), Fleet: id.Fleet, Machine: id.MachineKey(), EvidenceDir: headDir, Log: log})
 	if err != nil {
 		return err
 	}
@@ -110,17 +111,18 @@ Exit status: 0 answered; of verify, all is as it was signed · 1 not answered; o
 verify, something was found.`,
 	}
 	ask := func(q *inspect.Query, use, short, example string) *cobra.Command {
-		var dir string
+		var dir, headDir string
 		sub := &cobra.Command{
 			Use: use, Short: short, Args: cobra.NoArgs,
 			Example: fmt.Sprintf("  %s ledger %s --dir /var/lib/%s%s", program, use, program, example),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				progress := &line{w: forPeople(cmd.ErrOrStderr())}
-				err := answer(cmd.Context(), dir, *q, socket.Reply{Out: progress.before(cmd.OutOrStdout()), Progress: progress})
+				err := answer(cmd.Context(), dir, headDir, *q, socket.Reply{Out: progress.before(cmd.OutOrStdout()), Progress: progress})
 				return errors.Join(err, progress.end())
 			},
 		}
 		sub.Flags().StringVar(&dir, "dir", "", "data folder")
+		sub.Flags().StringVar(&headDir, "head-dir", "", "when none runs: the head_dir of its settings, by which a disk is found out that forgot")
 		sub.Flags().StringVar(&q.Log, "log", "", "only logs whose id begins so")
 		q.Do = use
 		c.AddCommand(sub)

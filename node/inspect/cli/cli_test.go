@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +30,8 @@ type office struct {
 	dir  string
 	id   fleet.Identity
 	size uint64
+	// headDir is on another medium; empty: in the data folder.
+	headDir string
 }
 
 func newOffice(t *testing.T) office {
@@ -70,7 +74,7 @@ func (o office) use(t *testing.T, f func(ctx context.Context, s *store.Store, w 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(store.Config{Dir: filepath.Join(o.dir, "data"), Fleet: o.id.Fleet, Machine: o.id.MachineKey()})
+	s, err := store.Open(store.Config{Dir: filepath.Join(o.dir, "data"), Fleet: o.id.Fleet, Machine: o.id.MachineKey(), EvidenceDir: o.headDir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,4 +169,46 @@ func TestOnFilesAndBySocket(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A disk that was put back to an older state is found out by the head file on another
+// medium, when no program runs too.
+func TestVerifyOfARolledBackDisk(t *testing.T) {
+	o := newOffice(t)
+	o.headDir = t.TempDir()
+	more := func(ctx context.Context, _ *store.Store, w *store.Writer, _ fleet.LogKey) {
+		_, err := w.Commit(ctx, func(uint64) ([]ledger.Entry, error) {
+			e, err := event.New(ledger.Time{WallMs: 1795500000000, Quality: ledger.TimeOffice}, &event.SoftwareStarted{Version: "more"})
+			return []ledger.Entry{e}, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.use(t, more)
+	older := o
+	older.dir = filepath.Join(t.TempDir(), "older")
+	err := os.CopyFS(older.dir, os.DirFS(o.dir))
+	if err == nil {
+		err = filepath.WalkDir(older.dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			return os.Chmod(path, 0o600)
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := run(t, "verify", "--dir", older.dir, "--head-dir", o.headDir); err != nil {
+		t.Fatalf("verify: %v\n%s", err, out)
+	}
+	o.use(t, more)
+	if out, _, err := run(t, "verify", "--dir", o.dir, "--head-dir", o.headDir); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	out, _, err := run(t, "verify", "--dir", older.dir, "--head-dir", o.headDir)
+	if !errors.Is(err, store.ErrInDoubt) || !strings.Contains(err.Error(), "62") {
+		t.Errorf("verify of the older state: %v\n%s", err, out)
+	}
 }
