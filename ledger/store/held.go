@@ -358,9 +358,10 @@ func (h held) covering(index uint64) (ledger.Checkpoint, error) {
 }
 
 // ReadRun returns the longest run of durable entries from the given index that ends
-// at a kept checkpoint and whose entries have at most maxBytes; where even the
-// shortest has more, the shortest (never beyond ledger.RunMaxBytes). ErrNotHeld
-// when nothing is held from there on, ErrPruned below LogInfo.From.
+// at a kept checkpoint, has at most ledger.BatchMaxEntries and of them at most maxBytes;
+// where even the shortest has more, the shortest (never beyond ledger.RunMaxBytes). So
+// whoever takes it can cut it in the same places. ErrNotHeld when nothing is held from
+// there on, ErrPruned below LogInfo.From.
 func (s *Store) ReadRun(id ledger.LogID, from uint64, maxBytes int) (ledger.Run, error) {
 	h, err := s.view(id)
 	if err != nil {
@@ -377,12 +378,15 @@ func (h held) readRun(from uint64, maxBytes int) (ledger.Run, error) {
 	if from >= h.log.End.Size {
 		return ledger.Run{}, fmt.Errorf("entries from %d of log %s, of which %d are held: %w", from, id, h.log.End.Size, ErrNotHeld)
 	}
-	points, err := h.checkpointsAfter(from, ledger.RunMaxEntries)
+	points, err := h.checkpointsAfter(from, ledger.BatchMaxEntries)
 	if err != nil {
 		return ledger.Run{}, err
 	}
-	points = slices.DeleteFunc(points, func(c ledger.Checkpoint) bool { return c.Size-from > ledger.RunMaxEntries })
-	if len(points) == 0 {
+	near := slices.IndexFunc(points, func(c ledger.Checkpoint) bool { return c.Size-from > ledger.BatchMaxEntries })
+	if near >= 0 {
+		points = points[:max(near, 1)]
+	}
+	if len(points) == 0 || points[0].Size-from > ledger.RunMaxEntries {
 		return ledger.Run{}, fmt.Errorf("%w: %s keeps no checkpoint of log %s from %d on", errDamagedIndex, h.index.path, id, from)
 	}
 	entries, end, err := h.collect(from, points, min(maxBytes, ledger.RunMaxBytes-runFixedBytes))

@@ -145,12 +145,32 @@ func (x *Exchange) runRead(e RunRead) {
 		x.enqueue(p, e.Log)
 		return
 	}
-	if !x.sendBulk(p, &wire.Run{Run: e.Run}) {
-		x.fault(p, e.Log, wire.FaultUnserved)
+	x.give(p, e.Run)
+}
+
+// give sends a run. More of the same log follows in a row, which the other end stores
+// at less cost, unless it gets too long.
+func (x *Exchange) give(p *peer, r ledger.Run) {
+	spent := p.spend
+	if !x.sendBulk(p, &wire.Run{Run: r}) {
+		x.fault(p, r.Log, wire.FaultUnserved)
 		return
 	}
-	v.gave(e.Run)
-	x.enqueue(p, e.Log)
+	p.view(r.Log).gave(r)
+	if p.row != r.Log {
+		p.row, p.rowSent = r.Log, 0
+	}
+	p.rowSent += int(spent - p.spend)
+	x.enqueue(p, r.Log)
+	if p.rowSent >= x.cfg.RunBytes {
+		p.rowSent = 0
+		return
+	}
+	for class, q := range p.queue {
+		if n := len(q) - 1; n > 0 && q[n] == r.Log {
+			p.queue[class] = slices.Insert(q[:n], 0, r.Log)
+		}
+	}
 }
 
 // lacking asks for the branches of theirs that are none of ours, unless they hold more

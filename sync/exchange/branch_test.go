@@ -152,6 +152,22 @@ func TestBranchIsAskedForOnce(t *testing.T) {
 	none(t, "Report", of[Report](got))
 }
 
+// TestSharedRunIsAcknowledged: a run on the way to the branch that was asked for, of which
+// nothing is new, is acknowledged by its end, and its sender is not hushed.
+func TestSharedRunIsAcknowledged(t *testing.T) {
+	shared := history{}.grown("", 100)
+	ours, theirs := shared.grown("ours", 50), shared.grown("theirs", 40)
+	u := with(t, ours)
+	u.reads(u.meets(1, 1, cert.RoleKiosk, stated(theirs.tip())), ours)
+	end := shared[:90].tip()
+	run, _ := shared[:90].ReadRun(86, 1<<20)
+	one(t, "Ingest", of[Ingest](u.hears(1, &wire.Run{Run: run})))
+	got := u.Step(Ingested{Conn: 1, Log: other, End: end, Verdict: Verdict{Tips: tips([]history{ours})}, Bytes: 400})
+	if h := one(t, "HAVE", sent[*wire.Have](got, 1)); h.Plea != wire.PleaNone || !slices.Equal(h.Tips, []ledger.Tip{end, ours.tip()}) {
+		t.Errorf("HAVE = %+v, want the run's end and our tip", h)
+	}
+}
+
 // TestLongerEndLooks: a tip longer than ours may go on from it, and is left to the other
 // end; a plea with points is answered from the farthest that lies here.
 func TestLongerEndLooks(t *testing.T) {

@@ -42,7 +42,7 @@ type Config struct {
 	// Own says whether this node writes the log. Pure; nil means none.
 	Own func(ledger.LogID) bool
 
-	RunBytes    int    // of one RUN; default 64 KiB
+	RunBytes    int    // of the runs of one log that are sent in a row, unless other work is more urgent; default 64 KiB
 	CreditBytes uint32 // granted to each peer; default 256 KiB
 	PeersMax    int    // admitted at once; default 256
 }
@@ -106,6 +106,8 @@ type peer struct {
 	queue   [ClassRest + 1][]ledger.LogID // what may have something to send
 	busy    bool                          // a read or a bulk write is under way
 	reading ReadRun                       // the last one asked for
+	row     ledger.LogID                  // whose runs were sent last
+	rowSent int                           // bytes of them in a row
 	stale   bool                          // they have said since that they hold less
 	spend   int64                         // what we may send; may go below zero by one message
 	granted int64                         // what they may send; same rule

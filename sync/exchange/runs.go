@@ -102,11 +102,11 @@ func (x *Exchange) run(p *peer, r ledger.Run, n int) {
 	x.do(Ingest{Conn: p.conn, Run: r, Bytes: n})
 }
 
-// answer says how far we hold a log: by its tips, and where they are several in any case
-// by also.
+// answer says how far we hold a log: by its tips, and where they are several, or the other
+// end holds one that we lack, in any case by also: else it would begin there again.
 func (x *Exchange) answer(p *peer, log ledger.LogID, plea wire.Plea, also ...ledger.Tip) {
 	held := x.held[log]
-	if len(held) > 1 {
+	if len(held) > 1 || p.view(log).lacks(held) {
 		held = append(slices.Clone(held), also...)
 	}
 	m := &wire.Have{Log: log, Plea: plea}

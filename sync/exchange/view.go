@@ -196,9 +196,11 @@ func (v *view) gave(r ledger.Run) {
 }
 
 // lacks reports whether they have stated, of a log with branches, what may be none of
-// ours.
+// ours: one of several points, or one that was found on none.
 func (v *view) lacks(held []ledger.Tip) bool {
-	return len(v.points) > 1 && slices.ContainsFunc(v.points, func(p point) bool { return !p.known && !slices.Contains(held, p.Tip) })
+	return slices.ContainsFunc(v.points, func(p point) bool {
+		return (len(v.points) > 1 || p.asked) && !p.known && !slices.Contains(held, p.Tip)
+	})
 }
 
 // barred reports whether what they lack next was dropped here.

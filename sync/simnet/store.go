@@ -443,8 +443,8 @@ func (h served) Root(size uint64) (ledger.Hash, error) {
 	return h.rootAt(size)
 }
 
-// ReadRun reads from an index to the last kept checkpoint within maxBytes, or to
-// the first one if that is farther.
+// ReadRun reads from an index to the last kept checkpoint within maxBytes and a batch's
+// entries, or to the first one if that is farther.
 func (h served) ReadRun(from uint64, maxBytes int) (ledger.Run, error) {
 	if from < h.pruned {
 		return ledger.Run{}, &exchange.PrunedError{Log: h.id, From: h.pruned}
@@ -459,7 +459,7 @@ func (h served) ReadRun(from uint64, maxBytes int) (ledger.Run, error) {
 		for ; at < c.Size; at++ {
 			size += len(h.entries[at])
 		}
-		if r.End.Size > 0 && (size > maxBytes || c.Size-from > ledger.RunMaxEntries) {
+		if r.End.Size > 0 && (size > maxBytes || c.Size-from > ledger.BatchMaxEntries) {
 			break
 		}
 		r.End = c
