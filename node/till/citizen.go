@@ -73,23 +73,43 @@ func (m *Machine) looked(e Looked) Out {
 		return Out{}
 	}
 	bill := *e.Bill
-	m.bill, m.problem = &bill, Problem{}
-	m.paid = e.Paid
-	if len(m.paid) > 0 {
-		sum, newest := ledger.Paise(0), m.paid[len(m.paid)-1]
-		for _, p := range m.paid {
+	m.bill, m.billed = &bill, bill.Due
+	m.showDues(e.Paid)
+	return Out{}
+}
+
+// showDues shows what is left of the bill.
+func (m *Machine) showDues(paid []Paid) {
+	m.paid, m.problem, m.bill.Due = paid, Problem{}, m.billed
+	if len(paid) > 0 {
+		sum, newest := ledger.Paise(0), paid[len(paid)-1]
+		for _, p := range paid {
 			sum += p.Applied // bounded by the bill, far from overflow
 		}
-		bill.Due = max(0, bill.Due-sum) // shown as what is left; nothing left cannot be paid
+		m.bill.Due = max(0, m.billed-sum) // nothing left cannot be paid
 		m.problem = Problem{Key: "kiosk.dues.part_here", Args: []any{"amount", sum, "date", newest.At}}
 		if newest.Kiosk != "" {
 			m.problem = Problem{Key: "kiosk.dues.part_there", Args: []any{"amount", sum, "date", newest.At, "kiosk", newest.Kiosk}}
 		}
-		if bill.Due == 0 {
+		if m.bill.Due == 0 {
 			m.problem = m.paidBefore()
 		}
 	}
 	m.show(StepDues)
+}
+
+// paidNow shows the bill anew: a payment came from a neighbour since.
+func (m *Machine) paidNow(e PaidNow) Out {
+	if m.step != StepDues || m.sale != nil {
+		return Out{}
+	}
+	if e.Problem.Key != "" {
+		m.bill, m.paid = nil, nil
+		m.show(StepIdentify)
+		m.problem = e.Problem
+		return Out{}
+	}
+	m.showDues(e.Paid)
 	return Out{}
 }
 

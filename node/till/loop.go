@@ -286,8 +286,13 @@ func (t *Till) act(ctx context.Context, r request) error {
 		return nil
 	}
 	ev := r.ev
-	if typed, ok := ev.(Typed); ok {
-		ev = t.look(typed.Number)
+	switch e := ev.(type) {
+	case Typed:
+		ev = t.look(e.Number)
+	case ConfirmBill:
+		if news, ok := t.lookAgain(); ok {
+			ev = news
+		}
 	}
 	err := t.step(ctx, ev)
 	r.done <- err
@@ -301,13 +306,34 @@ func (t *Till) look(number string) Looked {
 	if l.Bill == nil {
 		return l
 	}
-	paid, err := t.cfg.Payments(l.Bill.Keys()...)
-	if err != nil {
-		t.cfg.Log.Error("a bill is refused, since nobody can tell whether it was paid", "error", err)
-		return Looked{Number: l.Number, Problem: Problem{Key: "kiosk.identify.error.paid_unknown"}}
+	paid, problem := t.payments(l.Bill)
+	if problem.Key != "" {
+		return Looked{Number: l.Number, Problem: problem}
 	}
 	l.Paid = paid
 	return l
+}
+
+// lookAgain asks the ledger once more before a sale opens: while the citizen reads the
+// bill, a neighbour may bring word that it was paid elsewhere. ok is false where it says
+// what the screen shows.
+func (t *Till) lookAgain() (news PaidNow, ok bool) {
+	if t.m.step != StepDues || t.m.bill == nil {
+		return PaidNow{}, false
+	}
+	paid, problem := t.payments(t.m.bill)
+	same := slices.EqualFunc(paid, t.m.paid, func(a, b Paid) bool { return a.Receipt == b.Receipt && a.Kiosk == b.Kiosk && a.Applied == b.Applied })
+	return PaidNow{Paid: paid, Problem: problem}, !same || problem.Key != ""
+}
+
+// payments are those known of a bill, or what the citizen is told where nobody can tell.
+func (t *Till) payments(bill *Bill) ([]Paid, Problem) {
+	paid, err := t.cfg.Payments(bill.Keys()...)
+	if err != nil {
+		t.cfg.Log.Error("a bill is refused, since nobody can tell whether it was paid", "error", err)
+		return nil, Problem{Key: "kiosk.identify.error.paid_unknown"}
+	}
+	return paid, Problem{}
 }
 
 func (t *Till) step(ctx context.Context, ev Event) error {

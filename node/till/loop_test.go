@@ -23,18 +23,19 @@ var errDisk = errors.New("the disk is gone")
 // stage is every neighbour of the loop. It writes down in one list what was asked of
 // whom: the loop asks from one goroutine, so the list is in order.
 type stage struct {
-	t        *testing.T
-	till     *Till
-	asked    []string
-	log      [][]byte
-	failFrom int // length of the log at which commits fail, 0 for never
-	bill     Bill
-	lost     bool         // the sealed blob
-	untold   error        // why nobody can tell what was paid
-	logged   bytes.Buffer // by the till
-	ticks    chan time.Time
-	devices  chan hardware.AcceptorEvent
-	prints   chan Event
+	t         *testing.T
+	till      *Till
+	asked     []string
+	log       [][]byte
+	failFrom  int // length of the log at which commits fail, 0 for never
+	bill      Bill
+	lost      bool         // the sealed blob
+	untold    error        // why nobody can tell what was paid
+	elsewhere []Paid       // for the bill
+	logged    bytes.Buffer // by the till
+	ticks     chan time.Time
+	devices   chan hardware.AcceptorEvent
+	prints    chan Event
 }
 
 func (s *stage) say(format string, args ...any) {
@@ -113,10 +114,12 @@ func newStage(t *testing.T) *stage {
 			}
 			return nil
 		},
-		Payments: func(keys ...event.BillKey) ([]Paid, error) { return paidIn(s.log, keys...), s.untold },
-		Clock:    func() ledger.Time { return ledger.Time{WallMs: 1795500000000} },
-		Now:      func() time.Time { return time.UnixMilli(1795500000000) },
-		Ticks:    s.ticks, Devices: s.devices, Prints: s.prints,
+		Payments: func(keys ...event.BillKey) ([]Paid, error) {
+			return append(paidIn(s.log, keys...), s.elsewhere...), s.untold
+		},
+		Clock: func() ledger.Time { return ledger.Time{WallMs: 1795500000000} },
+		Now:   func() time.Time { return time.UnixMilli(1795500000000) },
+		Ticks: s.ticks, Devices: s.devices, Prints: s.prints,
 	})
 	return s
 }
@@ -268,6 +271,44 @@ func TestBillOfUnknownPayments(t *testing.T) {
 	}
 	if v, _, _ = s.till.View(); v.Step != StepDues || v.Bill == nil || v.Problem.Key != "" {
 		t.Errorf("asked for again the screen shows %+v", v)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A payment that a neighbour brings while the citizen reads the bill is shown before any
+// money is taken; what is then left is confirmed anew.
+func TestPaidWhileTheBillIsShown(t *testing.T) {
+	s := newStage(t)
+	stop := s.run()
+	s.prints <- PrinterNow{Paper: hardware.PaperFull}
+	s.devices <- hardware.AcceptorReady{Identity: hardware.AcceptorIdentity{Serial: 9, Notes: testNotes}}
+	do := func(actions ...Event) View {
+		t.Helper()
+		for _, action := range actions {
+			if err := s.do(action); err != nil {
+				t.Fatalf("%T: %v", action, err)
+			}
+		}
+		v, _, _ := s.till.View()
+		return v
+	}
+	if v := do(ChooseLanguage{Language: event.Hindi}, ChooseService{Service: event.ServiceElectricity}, Typed{Number: "210123456789"}); v.Step != StepDues || v.Bill.Due != 700_00 {
+		t.Fatalf("the screen shows %+v", v)
+	}
+	s.elsewhere = []Paid{{Receipt: "9-1-5-AAAA-A", Kiosk: "K9", At: time.UnixMilli(1795500000000), Applied: 200_00}}
+	if v := do(ConfirmBill{}); v.Step != StepDues || v.Bill.Due != 500_00 || v.Problem.Key != "kiosk.dues.part_there" {
+		t.Errorf("after 200 were paid elsewhere the screen shows step %d, due %d, %+v", v.Step, v.Bill.Due, v.Problem)
+	}
+	s.untold = errors.New("the index is damaged")
+	if v := do(ConfirmBill{}); v.Step != StepIdentify || v.Problem.Key != "kiosk.identify.error.paid_unknown" {
+		t.Errorf("where nobody can tell the screen shows %+v", v)
+	}
+	s.untold = nil
+	do(Typed{Number: "210123456789"})
+	if v := do(ConfirmBill{}); v.Step != StepCash || v.Bill.Due != 500_00 {
+		t.Errorf("confirmed anew the screen shows step %d, due %d", v.Step, v.Bill.Due)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

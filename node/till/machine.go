@@ -27,8 +27,9 @@ const (
 type Machine struct {
 	durable
 	id      KioskID
-	formers []*former // logs given up, oldest first
-	paid    []Paid    // for the bill on the screen, oldest first
+	formers []*former    // logs given up, oldest first
+	paid    []Paid       // for the bill on the screen, oldest first
+	billed  ledger.Paise // of it, whatever was paid
 
 	step      Step
 	seq       uint64 // grows with every new step: actions on an older page do nothing
@@ -166,6 +167,8 @@ func (m *Machine) Step(now time.Time, ev Event) Out {
 		return m.paperUnknown(e)
 	case Looked:
 		return m.looked(e)
+	case PaidNow:
+		return m.paidNow(e)
 	}
 	m.problem = Problem{}
 	return m.citizen(ev)

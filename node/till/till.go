@@ -89,7 +89,7 @@ const (
 )
 
 // Event is what the machine reacts to: the citizen's actions below, Tick,
-// Looked, DiskNow, PaperOut, PaperPrinted, PaperUnknown, or a hardware.AcceptorEvent.
+// Looked, PaidNow, DiskNow, PaperOut, PaperPrinted, PaperUnknown, or a hardware.AcceptorEvent.
 type Event any
 
 // The citizen's actions. Seq must be that of the view acted on: a second press, or
@@ -125,6 +125,13 @@ type Looked struct {
 	Bill    *Bill
 	Problem Problem
 	Paid    []Paid
+}
+
+// PaidNow says that other payments are known of the bill on the screen than those shown,
+// or by Problem why nobody can tell.
+type PaidNow struct {
+	Paid    []Paid
+	Problem Problem
 }
 
 // Paid is one payment of a bill, in any log that is held.
