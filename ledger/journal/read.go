@@ -24,7 +24,7 @@ type DamageError struct {
 
 // Error names file, offset and reason.
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("journal file %s is damaged at byte %d: %s; restore the file from a copy, nothing was changed", e.Path, e.Offset, e.Reason)
+	return fmt.Sprintf("journal file %s is damaged at byte %d: %s; nothing was changed, and no older copy may take its place", e.Path, e.Offset, e.Reason)
 }
 
 // Torn is a last record that a crash cut short: nobody was told that it was

@@ -299,7 +299,7 @@ func (s *Store) followIndex(x *index) error {
 }
 
 func inDoubt(id ledger.LogID, size uint64, format string, args ...any) error {
-	return &OwnLogError{id, fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; restore the journal from a copy or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)}
+	return &OwnLogError{id, fmt.Errorf("own log %s: the journal ends at %d, but %w: %w; look for the disk that has the rest, put back no older copy, or begin a new incarnation", id, size, fmt.Errorf(format, args...), ErrInDoubt)}
 }
 
 func forkedOwn(id ledger.LogID, size uint64) error {
