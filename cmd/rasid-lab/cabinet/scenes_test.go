@@ -152,6 +152,7 @@ func duesScenes() []scene {
 		{name: "dues long", view: dues(0, func(v *till.View) { old(v); long(v); v.Bill.AsOf = galleryNow.Add(-80 * 24 * time.Hour) })},
 		{name: "dues closed meanwhile, old, warning", view: dues(1264_00, func(v *till.View) { old(v); v.Closed, v.LeftSec = problem("kiosk.out.paper"), 9 })},
 		{name: "dues nothing", view: dues(0, say("nothing"))},
+		{name: "dues wait", view: dues(1264_00, say("wait"))},
 		{name: "dues paid here", view: dues(0, say("paid_here", "date", day, "receipt", "K147-1-4021-7QXM-3"))},
 		{name: "dues paid there", view: dues(0, say("paid_there", "date", day, "receipt", "102-1-4021-7QXM-3", "kiosk", "SKR-0102"))},
 		{name: "dues part there", view: dues(264_00, say("part_there", "amount", ledger.Paise(1000_00), "date", day, "kiosk", "SKR-0102"))},

@@ -87,6 +87,9 @@ func makePlan(r *rand.Rand, only moment) plan {
 			p.lives = append(p.lives, between(r))
 		}
 		l.reports = r.IntN(5)
+		if r.IntN(2) == 0 { // before a next commit's sync makes what was left durable
+			l.reports, l.delay = 0, 0
+		}
 	case momentPruning:
 		if r.IntN(3) == 0 { // what a killed process dropped may not be durable
 			p.lives = append(p.lives, pruning(r))
