@@ -297,6 +297,12 @@ func TestPaidWhileTheBillIsShown(t *testing.T) {
 	if v := do(ChooseLanguage{Language: event.Hindi}, ChooseService{Service: event.ServiceElectricity}, Typed{Number: "210123456789"}); v.Step != StepDues || v.Bill.Due != 700_00 {
 		t.Fatalf("the screen shows %+v", v)
 	}
+	s.untold = errors.New("the index is damaged") // and of those that are known there are as many as shown: none
+	if v := do(ConfirmBill{}); v.Step != StepIdentify || v.Problem.Key != "kiosk.identify.error.paid_unknown" {
+		t.Errorf("where nobody can tell of a bill without payments the screen shows %+v", v)
+	}
+	s.untold = nil
+	do(Typed{Number: "210123456789"})
 	s.elsewhere = []Paid{{Receipt: "9-1-5-AAAA-A", Kiosk: "K9", At: time.UnixMilli(1795500000000), Applied: 200_00}}
 	if v := do(ConfirmBill{}); v.Step != StepDues || v.Bill.Due != 500_00 || v.Problem.Key != "kiosk.dues.part_there" {
 		t.Errorf("after 200 were paid elsewhere the screen shows step %d, due %d, %+v", v.Step, v.Bill.Due, v.Problem)
@@ -307,6 +313,15 @@ func TestPaidWhileTheBillIsShown(t *testing.T) {
 	}
 	s.untold = nil
 	do(Typed{Number: "210123456789"})
+	part := s.elsewhere
+	s.elsewhere = append(slices.Clone(part), Paid{Receipt: "8-1-7-BBBB-B", Kiosk: "K8", At: time.UnixMilli(1795500000000), Applied: 500_00})
+	for range 2 {
+		if v := do(ConfirmBill{}); v.Step != StepDues || v.Bill.Due != 0 || v.Problem.Key != "kiosk.dues.paid_there" {
+			t.Errorf("after all was paid elsewhere the screen shows step %d, due %d, %+v", v.Step, v.Bill.Due, v.Problem)
+		}
+	}
+	s.elsewhere = part
+	do(ConfirmBill{})
 	if v := do(ConfirmBill{}); v.Step != StepCash || v.Bill.Due != 500_00 {
 		t.Errorf("confirmed anew the screen shows step %d, due %d", v.Step, v.Bill.Due)
 	}
