@@ -180,8 +180,8 @@ func (r *reader) show(p *node) {
 // arrive takes a note of the sale whose place is open for one of those that a receipt
 // names and the log does not tell of: no sale is paid with a note on its way.
 func (r *reader) arrive(sale uint64, boxed ledger.Paise) {
-	for _, index := range r.left() {
-		if n := r.open[index]; n.sale == sale && !n.settled && n.value <= boxed {
+	for _, index := range r.openOf[sale] {
+		if n := r.open[index]; n != nil && !r.closed(n) && !n.settled && n.value <= boxed {
 			n.settled, n.stacked, n.spent, *n.anyhow = true, true, true, true
 			boxed -= n.value
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sort"
 
 	"rasid/ledger"
@@ -77,23 +78,24 @@ type reader struct {
 	known   []ruleSet
 	author  event.Author
 	src     *source
-	rules   int               // place of the rule set that governs, −1 for an unknown one
-	asked   bool              // of the entries under an unknown one
-	sales   map[uint64]opened // by index of SaleOpened
-	escrow  map[uint64]*note  // by index of NoteEscrowed
-	stacked map[uint64]*note  // by index of NoteStacked
-	open    map[uint64]*note  // of escrow, those that may be neither spent nor returned
-	ended   map[uint64]bool   // sales that ended with such notes
-	later   uint64            // the newest sale that was opened under rule set 3 or later
-	blind   bool              // some entries are under rules that this version lacks
-	clock   *clock            // of an office's log
+	rules   int                 // place of the rule set that governs, −1 for an unknown one
+	asked   bool                // of the entries under an unknown one
+	sales   map[uint64]opened   // by index of SaleOpened
+	escrow  map[uint64]*note    // by index of NoteEscrowed
+	stacked map[uint64]*note    // by index of NoteStacked
+	open    map[uint64]*note    // of escrow, those that may be neither spent nor returned
+	openOf  map[uint64][]uint64 // the notes of each sale that has not ended, of which some may be in open
+	ended   map[uint64]bool     // sales that ended with such notes
+	later   uint64              // the newest sale that was opened under rule set 3 or later
+	blind   bool                // some entries are under rules that this version lacks
+	clock   *clock              // of an office's log
 	next    uint64
 	view    *view
 	out     *output
 }
 
 func newReader(k *Keeper, g *group) *reader {
-	r := &reader{fleet: k.fleet, known: k.rules, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: g.out, sales: map[uint64]opened{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}, open: map[uint64]*note{}, ended: map[uint64]bool{}, clock: &clock{}}
+	r := &reader{fleet: k.fleet, known: k.rules, author: g.author, src: newSource(&g.identity, g.view.twice), view: g.view, out: g.out, sales: map[uint64]opened{}, escrow: map[uint64]*note{}, stacked: map[uint64]*note{}, open: map[uint64]*note{}, openOf: map[uint64][]uint64{}, ended: map[uint64]bool{}, clock: &clock{}}
 	r.govern(g.rules)
 	return r
 }
@@ -115,6 +117,10 @@ func (r *reader) fork(first ledger.Hash) *reader {
 	b.sales = maps.Clone(r.sales)
 	b.escrow, b.stacked, b.open = map[uint64]*note{}, map[uint64]*note{}, map[uint64]*note{}
 	b.ended, b.clock = maps.Clone(r.ended), r.clock.clone()
+	b.openOf = make(map[uint64][]uint64, len(r.openOf))
+	for sale, notes := range r.openOf {
+		b.openOf[sale] = slices.Clone(notes)
+	}
 	copies := map[*note]*note{}
 	for at, n := range r.escrow {
 		c := *n

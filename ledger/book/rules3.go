@@ -20,11 +20,12 @@ func (s thirdRules) read(r *reader, at *entryAt) {
 	case *event.SaleOpened:
 		r.later = at.index
 	case *event.SaleEnded:
-		for _, index := range r.left() {
-			if r.open[index].sale == b.Sale {
+		for _, index := range r.openOf[b.Sale] {
+			if n := r.open[index]; n != nil && !r.closed(n) {
 				r.ended[b.Sale] = true
 			}
 		}
+		delete(r.openOf, b.Sale) // a log that ends one sale again and again is not read again and again
 	case *event.Acknowledged:
 		if !at.beyond {
 			r.clock.hear(at, b)
@@ -46,6 +47,7 @@ func (r *reader) saleName(index uint64, o opened) string {
 func (r *reader) escrows(at *entryAt, n *note) {
 	n.anyhow, n.held = new(bool), at.held || at.heldOut
 	r.escrow[at.index], r.open[at.index] = n, n
+	r.openOf[n.sale] = append(r.openOf[n.sale], at.index)
 	r.watch(at, n)
 }
 

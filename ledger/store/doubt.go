@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"rasid/ledger"
 	"rasid/ledger/cert"
@@ -165,6 +166,25 @@ func (s *Store) writeReason(id ledger.LogID, why error) error {
 		return nil
 	}
 	return writeDurablyTo(s.cfg.Disk, path, fmt.Appendf(nil, "%d\n%v\n", reasonOf(why), why))
+}
+
+// checkReason says that a log is in doubt whose journal has a reason for it already: an
+// earlier run had proof that somebody signed more, and perhaps could keep it nowhere else.
+func (s *Store) checkReason(id ledger.LogID, size uint64) error {
+	path := filepath.Join(s.journalDir(id), reasonName)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, words, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	err = inDoubt(id, size, "%s says: %s", path, words)
+	if bytes.HasPrefix(b, fmt.Appendf(nil, "%d\n", cert.ReasonRestored)) {
+		err = elsewhere{err}
+	}
+	return err
 }
 
 // WhyGivenUp is the reason for the grant of the incarnation after the log of that key,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -162,6 +163,40 @@ func TestProofWhileTheHeadFileHangs(t *testing.T) {
 	reader, err := os.Open(pipe)
 	do(t, err)
 	do(t, <-taken, s.Close(), reader.Close())
+}
+
+// A proof that the head file could not keep forbids the next start to sign all the same.
+func TestProofOutlivesAHeadFileThatFails(t *testing.T) {
+	w := newDamageWorld(t)
+	twin, err := storetest.NewAuthor(w.me)
+	do(t, err)
+	for n := range w.entries {
+		e, err := storetest.Sale(1 + n)
+		do(t, err)
+		_, err = twin.Write(e)
+		do(t, err)
+	}
+	w.cfg.EvidenceDir = t.TempDir()
+	s, err := store.Open(w.cfg)
+	do(t, err)
+	inTheWay := filepath.Join(w.cfg.EvidenceDir, w.me.ID().String()+".head.tmp")
+	do(t, os.Mkdir(inTheWay, 0o700))
+	results, err := s.Ingest(t.Context(), twin.Runs)
+	do(t, err)
+	if !slices.ContainsFunc(results, func(r store.IngestResult) bool { return errors.Is(r.Err, store.ErrInDoubt) }) {
+		t.Fatalf("ingested %+v", results)
+	}
+	do(t, s.Close(), os.Remove(inTheWay))
+	if s, err = store.Open(w.cfg); !errors.Is(err, store.ErrInDoubt) {
+		t.Fatalf("the next start: %v", errors.Join(err, s.Close()))
+	}
+	w.cfg.GiveUp = true
+	s, err = store.Open(w.cfg)
+	do(t, err)
+	if _, err := s.OpenOwn(w.me.LogKey); !errors.Is(err, store.ErrInDoubt) {
+		t.Errorf("the log is open to be signed: %v", err)
+	}
+	do(t, s.Close())
 }
 
 // Another history of the own log, however short, is kept as proof and ends the process

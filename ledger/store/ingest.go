@@ -131,9 +131,9 @@ func (s *Store) branches(st *staged, id ledger.LogID) []held {
 
 // refuseOwn says why a run of an own log is refused: as an echo, or because it proves
 // that somebody signed more with this key than the journal knows, or otherwise. Then
-// the proof is kept, in the head file or as evidence of a fork, so that the next start
-// sees it, and Run ends before anything more is signed, however long the head file's
-// disk takes.
+// the proof is kept, as a reason beside the journal and in the head file or as evidence
+// of a fork, so that the next start sees it, and Run ends before anything more is signed,
+// however long the head file's disk takes: it comes last, and may be lost.
 func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 	echo := fmt.Errorf("log %s: %w", run.Log, ErrOwnLog)
 	if len(h.log.Key) == 0 || run.End.Verify(h.log.Key) != nil {
@@ -155,7 +155,7 @@ func (s *Store) refuseOwn(h held, run ledger.Run) (refused, err error) {
 	s.mu.RUnlock()
 	for _, w := range writers {
 		if w.id == run.Log {
-			refused = errors.Join(refused, w.head.write(h.log.Key, run.End), s.writeReason(run.Log, refused))
+			refused = errors.Join(refused, s.writeReason(run.Log, refused), w.head.write(h.log.Key, run.End))
 		}
 	}
 	return refused, nil

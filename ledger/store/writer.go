@@ -174,6 +174,9 @@ func (s *Store) index(growths ...growth) error {
 // acknowledged, so it tells rot from a torn write. It changes nothing.
 func (s *Store) checkDoubt(id ledger.LogID, h held, late []growth, head *headFile) error {
 	size := h.log.End.Size
+	if err := s.checkReason(id, size); err != nil {
+		return err
+	}
 	more, err := s.own.beyond(id, size)
 	if err != nil {
 		return err
