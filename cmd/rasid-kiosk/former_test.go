@@ -143,20 +143,25 @@ func TestWholeLogs(t *testing.T) {
 	}
 }
 
+// twoKiosks are the one that asks and another of its fleet.
+func twoKiosks(t *testing.T) (f storetest.Fleet, me, there storetest.Machine) {
+	t.Helper()
+	f, err := storetest.NewFleet("payments")
+	if err == nil {
+		me, err = f.Machine(cert.RoleKiosk, 1)
+	}
+	if err == nil {
+		there, err = f.Machine(cert.RoleKiosk, 2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, me, there
+}
+
 // A bill that was paid on any history of a forked log is paid, once for each payment.
 func TestPaymentsOnEveryBranch(t *testing.T) {
-	f, err := storetest.NewFleet("payments")
-	if err != nil {
-		t.Fatal(err)
-	}
-	me, err := f.Machine(cert.RoleKiosk, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, err := f.Machine(cert.RoleKiosk, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, me, there := twoKiosks(t)
 	x, y := event.BillKey{1}, event.BillKey{2}
 	pay := func(key event.BillKey, amount ledger.Paise) event.Body {
 		return &event.PaymentCommitted{Sale: 1, Biller: "AVVNL", Bill: key, Due: 900_00, Tendered: amount, Applied: amount, Rule: event.SurplusRefused, Tender: event.TenderCash, Notes: event.RefNotes(2)}
@@ -201,18 +206,7 @@ func TestPaymentsOnEveryBranch(t *testing.T) {
 
 // A bill with more payments than are looked at is not told as paid less.
 func TestTooManyPayments(t *testing.T) {
-	f, err := storetest.NewFleet("too many")
-	if err != nil {
-		t.Fatal(err)
-	}
-	me, err := f.Machine(cert.RoleKiosk, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, err := f.Machine(cert.RoleKiosk, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, me, there := twoKiosks(t)
 	x := event.BillKey{1}
 	var bodies []event.Body
 	for range paymentsMax + 1 {

@@ -117,10 +117,9 @@ func testProof(t *testing.T, early bool) {
 	do(t, s.Close())
 }
 
-// The proof ends Run, and nothing more is signed, though the disk that is to keep it does
-// not come back.
-func TestProofWhileTheHeadFileHangs(t *testing.T) {
-	w := newDamageWorld(t)
+// longerTwin is the own log as a copy of the disk wrote it on.
+func (w damageWorld) longerTwin(t *testing.T) *storetest.Author {
+	t.Helper()
 	twin, err := storetest.NewAuthor(w.me)
 	do(t, err)
 	for n := range w.entries {
@@ -129,6 +128,14 @@ func TestProofWhileTheHeadFileHangs(t *testing.T) {
 		_, err = twin.Write(e)
 		do(t, err)
 	}
+	return twin
+}
+
+// The proof ends Run, and nothing more is signed, though the disk that is to keep it does
+// not come back.
+func TestProofWhileTheHeadFileHangs(t *testing.T) {
+	w := newDamageWorld(t)
+	twin := w.longerTwin(t)
 	w.cfg.EvidenceDir = t.TempDir()
 	w.cfg.After = func(d time.Duration) <-chan time.Time {
 		if d == store.StuckLook {
@@ -168,14 +175,7 @@ func TestProofWhileTheHeadFileHangs(t *testing.T) {
 // A proof that the head file could not keep forbids the next start to sign all the same.
 func TestProofOutlivesAHeadFileThatFails(t *testing.T) {
 	w := newDamageWorld(t)
-	twin, err := storetest.NewAuthor(w.me)
-	do(t, err)
-	for n := range w.entries {
-		e, err := storetest.Sale(1 + n)
-		do(t, err)
-		_, err = twin.Write(e)
-		do(t, err)
-	}
+	twin := w.longerTwin(t)
 	w.cfg.EvidenceDir = t.TempDir()
 	s, err := store.Open(w.cfg)
 	do(t, err)

@@ -89,7 +89,7 @@ func (s *Store) knowsLess(id ledger.LogID, kept ledger.Log) bool {
 func (s *Store) readGivenUp(id ledger.LogID, folder string) error {
 	h := held{own: true, index: s.own, branch: &branch{log: id}}
 	var stopped error // of this disk, not of the journal
-	_, _, err := journal.Open(journal.Config{
+	j, _, err := journal.Open(journal.Config{
 		Dir: filepath.Join(s.cfg.Dir, ownName, folder), Log: id, Disk: s.cfg.Disk, SegmentBytes: s.cfg.SegmentBytes,
 		Each: func(payload []byte, _ bool) error {
 			g, next, err := s.replay(id, h, payload)
@@ -101,6 +101,9 @@ func (s *Store) readGivenUp(id ledger.LogID, folder string) error {
 			return stopped
 		},
 	})
+	if j != nil { // only read, nothing was begun in it
+		err = errors.Join(err, j.Close())
+	}
 	if stopped != nil && !errors.Is(stopped, errDamagedIndex) {
 		return stopped
 	}
