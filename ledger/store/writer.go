@@ -28,7 +28,7 @@ type Writer struct {
 	journal *journal.Journal
 	head    *headFile
 	indexer *indexer
-	witness witness
+	checker checker
 	// sinceHead counts commits since the head file was offered one; the committer's.
 	sinceHead int
 	came      chan struct{} // has room for one: something was gathered
@@ -132,7 +132,7 @@ func (s *Store) openWriter(id ledger.LogID, public ed25519.PublicKey) (*Writer, 
 		return nil, errors.Join(err, j.Close())
 	}
 	w := &Writer{store: s, id: id, journal: j, head: head,
-		witness: newWitness(), came: make(chan struct{}, 1), began: make(chan struct{}), stopped: make(chan struct{})}
+		checker: newChecker(), came: make(chan struct{}, 1), began: make(chan struct{}), stopped: make(chan struct{})}
 	w.indexer = newIndexer(w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,7 +254,7 @@ func (s *Store) failure() error {
 
 func (w *Writer) stop() { w.stopOnce.Do(func() { close(w.stopped) }) }
 
-// run is the committer, with witness, indexer and the keeper of the head file beside
+// run is the committer, with checker, indexer and the keeper of the head file beside
 // it. It returns nil when ctx ends and an error when the durable state is unknown.
 func (w *Writer) run(ctx context.Context) error {
 	defer w.stop()
@@ -275,7 +275,7 @@ func (w *Writer) run(ctx context.Context) error {
 			w.store.fail(err)
 		}
 	})
-	beside.Go(func() { w.witness.run(besides, w.store) })
+	beside.Go(func() { w.checker.run(besides, w.store) })
 	defer w.awaitHead(headEnded)
 	defer beside.Wait()
 	defer end()
@@ -388,9 +388,9 @@ func (w *Writer) commit(b *batch) (ledger.Checkpoint, error) {
 	w.sinceHead++
 	// What was signed is verified as a neighbour's run would be, while the disk works:
 	// neither is told to anybody before both are done.
-	w.witness.ask(before, run)
+	w.checker.ask(before, run)
 	err = w.journal.Append(payload)
-	found := w.witness.answer()
+	found := w.checker.answer()
 	if err := errors.Join(err, found.err); err != nil {
 		return run.End, err
 	}

@@ -6,9 +6,9 @@ import (
 	"rasid/ledger"
 )
 
-// witness verifies runs of one own log as a neighbour does, in a goroutine of its own
+// checker verifies runs of one own log as a neighbour does, in a goroutine of its own
 // that stands ready: to start one for each run costs a commit more than to wake it.
-type witness struct {
+type checker struct {
 	asked chan claim
 	found chan finding
 }
@@ -26,15 +26,15 @@ type finding struct {
 	err    error
 }
 
-func newWitness() witness { return witness{make(chan claim, 1), make(chan finding, 1)} }
+func newChecker() checker { return checker{make(chan claim, 1), make(chan finding, 1)} }
 
 // ask has run verified. The answer must be taken before the next is asked.
-func (w witness) ask(before held, run ledger.Run) { w.asked <- claim{before, run} }
+func (w checker) ask(before held, run ledger.Run) { w.asked <- claim{before, run} }
 
-func (w witness) answer() finding { return <-w.found }
+func (w checker) answer() finding { return <-w.found }
 
 // run verifies until ctx ends, at which no answer may be owed.
-func (w witness) run(ctx context.Context, s *Store) {
+func (w checker) run(ctx context.Context, s *Store) {
 	for {
 		select {
 		case c := <-w.asked:
